@@ -1,0 +1,57 @@
+"""LRHDR: HDR video from LDR video whose frames alternate between exposures.
+
+The public names are loaded on first use, so that ``import lrhdr`` and ``lrhdr --help`` do not pay for PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lrhdr._version import __version__
+
+if TYPE_CHECKING:
+    from lrhdr.checks import InputError, LrhdrError, OutputError, WeightsError
+    from lrhdr.exposure import ExposureSchedule
+    from lrhdr.models.lrhdr import LRHDR, LRHDRConfig, LRHDROutput
+    from lrhdr.pipeline import HdrFrame, Reconstructor
+    from lrhdr.weights import load_pretrained
+
+_HOMES = {
+    "ExposureSchedule": "lrhdr.exposure",
+    "HdrFrame": "lrhdr.pipeline",
+    "InputError": "lrhdr.checks",
+    "LRHDR": "lrhdr.models.lrhdr",
+    "LRHDRConfig": "lrhdr.models.lrhdr",
+    "LRHDROutput": "lrhdr.models.lrhdr",
+    "LrhdrError": "lrhdr.checks",
+    "OutputError": "lrhdr.checks",
+    "Reconstructor": "lrhdr.pipeline",
+    "WeightsError": "lrhdr.checks",
+    "load_pretrained": "lrhdr.weights",
+}
+
+__all__ = [
+    "LRHDR",
+    "ExposureSchedule",
+    "HdrFrame",
+    "InputError",
+    "LRHDRConfig",
+    "LRHDROutput",
+    "LrhdrError",
+    "OutputError",
+    "Reconstructor",
+    "WeightsError",
+    "__version__",
+    "load_pretrained",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module the first time that it is asked for."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lrhdr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

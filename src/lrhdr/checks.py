@@ -1,0 +1,51 @@
+"""The package's exception types, and checks of tensors that come from outside.
+
+A person's mistake raises a subclass of `LrhdrError` whose message says what was found and what was expected (and the
+file, where there is one); the command line prints it as one line. Broken invariants of our own are `assert`s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LrhdrError(ValueError):
+    """Base of every error that a user can cause."""
+
+
+class InputError(LrhdrError):
+    """Something that was given (file, folder, option, tensor) cannot be used."""
+
+
+class OutputError(LrhdrError):
+    """A result could not be written (disk full, folder not writable)."""
+
+
+class WeightsError(LrhdrError):
+    """A weights file is missing, damaged, or does not fit its configuration."""
+
+
+def check_tensor(x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 3) -> None:
+    """Check the layout of a floating-point tensor whose channel axis is third from the end.
+
+    Args:
+        x: the tensor, (..., C, H, W).
+        name: what to call it in the message.
+        ndim: the number of axes it must have.
+        channels: the size that axis -3 must have; None for any.
+
+    Raises:
+        InputError: wrong number of axes, wrong channel count, an empty axis, or not floating point.
+    """
+    shape = tuple(x.shape)
+    if x.ndim != ndim:
+        raise InputError(f"{name}: expected {ndim} axes, found shape {shape}")
+    if channels is not None and shape[-3] != channels:
+        raise InputError(f"{name}: expected {channels} channels on axis -3, found shape {shape}")
+    if 0 in shape:
+        raise InputError(f"{name}: empty axis in shape {shape}")
+    if not x.is_floating_point():
+        raise InputError(f"{name}: expected floating point, found {x.dtype}")

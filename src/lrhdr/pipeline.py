@@ -1,0 +1,338 @@
+"""The one way from frames to HDR frames: window, interpolate, pad, tile, run, undo. Streaming.
+
+`Reconstructor` takes gamma-encoded LDR frames one by one and yields one linear HDR frame per input frame, the first and
+the last included, holding no more frames than the windows in progress need. Command line, evaluation and demo all go
+through it, so that a reported number is what a user gets; it holds the only pre- and post-processing of the package.
+
+Input: (H, W, 3) numpy (uint8, uint16, float) or (3, H, W) torch, RGB, gamma-encoded (2.2). Output: linear radiance,
+1.0 = saturation of the shortest exposure of the schedule, finite and >= 0.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lrhdr.checks import InputError, LrhdrError, check_tensor
+from lrhdr.exposure import ExposureSchedule
+from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
+from lrhdr.radiometry import ldr_to_radiance
+from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
+from lrhdr.weights import load_pretrained
+
+Frame = NDArray[Any] | Tensor
+Method = Callable[[Tensor, Tensor, Tensor], Any]
+"""(window (B, T, 3, H, W), interpolated (B, N_e - 1, 3, H, W), exposures (B, T)) to hdr (B, 3, H, W), or to a named
+tuple with the fields `hdr` and `weights`."""
+
+OVERLAP = 64
+"""Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
+
+FLOAT_SLACK = 0.05
+"""How far a float LDR frame may leave [0, 1] (resampling overshoot) before it is refused as not being LDR."""
+
+
+@dataclass(frozen=True, eq=False)
+class HdrFrame:
+    """One reconstructed frame.
+
+    Attributes:
+        index: 0-based position in the video.
+        radiance: (H, W, 3) float32, linear RGB, 1.0 = saturation of the shortest exposure, finite, >= 0.
+        exposure: relative exposure of the input frame at this position (shortest of the schedule = 1).
+        weights: (K, H, W) float32, the share of each candidate, sums to 1 over K; None unless the method votes and the
+            reconstructor keeps maps.
+        window: the LDR frames that the method saw, (H, W, 3) float32 each, in time order, the reference in the middle;
+            empty unless the reconstructor keeps maps.
+        window_exposures: their relative exposures.
+        window_indices: their positions in the video.
+    """
+
+    index: int
+    radiance: NDArray[np.float32]
+    exposure: float
+    weights: NDArray[np.float32] | None = None
+    window: tuple[NDArray[np.float32], ...] = ()
+    window_exposures: tuple[float, ...] = ()
+    window_indices: tuple[int, ...] = ()
+
+
+def frame_to_tensor(frame: Frame, index: int) -> Tensor:
+    """Bring one LDR frame to (3, H, W) float32 in [0, 1].
+
+    Args:
+        frame: (H, W, 3) numpy or (3, H, W) torch; uint8 or uint16 (divided by their maximum), or float in [0, 1].
+        index: its position, for messages.
+
+    Raises:
+        InputError: wrong shape or type, empty, NaN or infinite, or float values outside [0, 1] by more than
+            `FLOAT_SLACK` (linear or display-referred material; smaller overshoots are clamped).
+    """
+    if isinstance(frame, Tensor):
+        layout, axis = "(3, H, W)", 0
+    elif isinstance(frame, np.ndarray):
+        layout, axis = "(H, W, 3)", -1
+    else:
+        raise InputError(f"frame {index}: expected a numpy array or a torch tensor, found {type(frame).__name__}")
+    shape = tuple(frame.shape)
+    if len(shape) != 3 or shape[axis] != 3 or 0 in shape:
+        raise InputError(f"frame {index}: expected shape {layout}, found {shape}")
+    x = frame if isinstance(frame, Tensor) else torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
+    if x.dtype == torch.uint8:
+        return x.float() / 255.0
+    if x.dtype == torch.uint16:
+        return x.float() / 65535.0
+    if not x.is_floating_point():
+        raise InputError(f"frame {index}: expected uint8, uint16 or float values, found {x.dtype}")
+    x = x.float()
+    bad = int((~torch.isfinite(x)).sum())
+    if bad:
+        raise InputError(f"frame {index}: found {bad} NaN or infinite value{'s' if bad > 1 else ''}, expected [0, 1]")
+    low, high = float(x.min()), float(x.max())
+    if low < -FLOAT_SLACK or high > 1.0 + FLOAT_SLACK:
+        raise InputError(f"frame {index}: found values from {low:g} to {high:g}, expected gamma-encoded LDR in [0, 1]")
+    return x.clamp(0.0, 1.0)
+
+
+def composite_with_reference(hdr: Tensor, reference: Tensor, exposures: Tensor) -> Tensor:
+    """The field's paste: keep the method's result only where the reference frame is badly exposed.
+
+    With Y = .299 R + .587 G + .114 B of the gamma-encoded reference, the method keeps Y < .2 (shortest exposure),
+    Y > .8 (longest) or both (in between); elsewhere the linearised reference is the result. This is what the test
+    scripts of HDRFlow and its successors score; it is not the method's own output.
+
+    Args:
+        hdr: (B, 3, H, W), linear.
+        reference: (B, 3, H, W), gamma-encoded LDR in [0, 1].
+        exposures: (B, T), relative, the reference in the middle.
+
+    Returns:
+        (B, 3, H, W), linear.
+    """
+    own = exposures[:, exposures.shape[1] // 2]
+    luma = (reference * reference.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    shortest = (own <= exposures.amin(dim=1)).view(-1, 1, 1, 1)
+    longest = (own >= exposures.amax(dim=1)).view(-1, 1, 1, 1)
+    keep = ((luma < 0.2) & ~longest) | ((luma > 0.8) & ~shortest)
+    return torch.where(keep, hdr, ldr_to_radiance(reference, own))
+
+
+class Reconstructor:
+    """Frames in, HDR frames out.
+
+    Args:
+        method: an `LRHDR` network, or any function with the baselines' signature (see `Method`).
+        interpolator: an interpolator, or the name of one.
+        device: where to compute.
+        tile: side of a tile in pixels, for frames that do not fit into memory; None runs whole frames. Tiles change
+            the result slightly (see `lrhdr.tiling`).
+        overlap: pixels that tiles share.
+        threads: number of threads for PyTorch and OpenCV, for the whole process; None leaves them as they are. Two
+            threads on a busy machine can be slower than one.
+        keep_maps: also return the vote map and the window of each frame.
+        composite: paste the linearised reference over its well-exposed pixels, as the field's test scripts do.
+        name: what to call the method in messages.
+
+    Raises:
+        InputError: unknown interpolator, or tile options that do not fit the network.
+    """
+
+    def __init__(
+        self,
+        method: nn.Module | Method,
+        interpolator: Interpolator | str = "dis",
+        *,
+        device: str | torch.device = "cpu",
+        tile: int | None = None,
+        overlap: int = OVERLAP,
+        threads: int | None = None,
+        keep_maps: bool = False,
+        composite: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
+        if isinstance(method, nn.Module):
+            # channels_last makes the convolutions 1.5 times faster on CPUs, at no cost in accuracy.
+            method = method.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.method = cast(Method, method)
+        config = getattr(method, "config", None)
+        self.n_exposures: int | None = getattr(config, "n_exposures", None)
+        self.multiple: int = getattr(method, "MULTIPLE", 1)
+        self.name = name or getattr(method, "__name__", type(method).__name__)
+        self.tile = tile
+        self.overlap = overlap
+        self.keep_maps = keep_maps
+        self.composite = composite
+        if tile is not None:
+            check_tiles(tile, overlap, self.multiple)
+        if threads is not None:
+            _set_threads(threads)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path = "compact-2exp", interpolator: Interpolator | str | None = None, **options: Any
+    ) -> Reconstructor:
+        """Load a bundled model by name, or a `.safetensors` file.
+
+        Args:
+            name_or_path: what `lrhdr.load_pretrained` takes.
+            interpolator: as in the class; None for the one that the weights were trained with.
+            **options: the class's keywords.
+
+        Raises:
+            WeightsError: unknown name, or a missing or damaged file.
+        """
+        model, record = load_pretrained(name_or_path)
+        return cls(model, interpolator or record.interpolator, **{"name": record.name, **options})
+
+    @torch.inference_mode()
+    def fuse(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Run the method on completed windows of any size: pad, tile, run, undo, composite.
+
+        Args:
+            window: (B, T, 3, H, W), LDR in [0, 1].
+            interpolated: (B, N_e - 1, 3, H, W), LDR in [0, 1].
+            exposures: (B, T), relative.
+
+        Returns:
+            hdr (B, 3, H, W), linear, finite, >= 0; and the weights (B, K, H, W), or None where the method has none.
+
+        Raises:
+            InputError: wrong shapes.
+            LrhdrError: the method returned NaN or infinity.
+        """
+        check_tensor(window, "window", ndim=5)
+        check_tensor(interpolated, "interpolated", ndim=5)
+        height, width = window.shape[-2:]
+        padded = pad_to_multiple(window, self.multiple), pad_to_multiple(interpolated, self.multiple)
+
+        def run(part: Tensor, part_interpolated: Tensor) -> tuple[Tensor, ...]:
+            output = self.method(part, part_interpolated, exposures)
+            return (output,) if isinstance(output, Tensor) else (output.hdr, output.weights)
+
+        if self.tile is None or max(padded[0].shape[-2:]) <= self.tile:
+            outputs = run(*padded)
+        else:
+            outputs = run_tiled(run, padded, tile=self.tile, overlap=self.overlap, multiple=self.multiple)
+        hdr = outputs[0][..., :height, :width].float()
+        if not torch.isfinite(hdr).all():
+            raise LrhdrError(f"{self.name}: returned NaN or infinite radiance")
+        if self.composite:
+            hdr = composite_with_reference(hdr, window[:, window.shape[1] // 2], exposures)
+        return hdr.clamp_min(0.0), outputs[1][..., :height, :width] if len(outputs) > 1 else None
+
+    @torch.inference_mode()
+    def complete(self, window: Tensor, exposures: Tensor) -> Tensor:
+        """Interpolate the frames that are missing at the reference's time.
+
+        Each pair of a window is interpolated once; no two windows of a video share a pair and fraction, so there is
+        nothing to keep from one window to the next.
+
+        Args:
+            window: (B, T, 3, H, W), LDR in [0, 1].
+            exposures: (B, T), relative.
+
+        Returns:
+            (B, N_e - 1, 3, H, W), LDR in [0, 1].
+        """
+        completed: Tensor = complete_window(window, exposures, self.interpolator)
+        return completed
+
+    def reconstruct(
+        self, frames: Iterable[Frame], schedule: ExposureSchedule, *, skip: Container[int] = ()
+    ) -> Iterator[HdrFrame]:
+        """Reconstruct a video, frame by frame.
+
+        Frames are taken from the iterable only when a window needs them, each is converted once, and frames that no
+        later window needs are dropped: at most 2 N_e - 1 are held. The number of frames need not be known.
+
+        Args:
+            frames: the video's frames in order, all of one size (see the module's docstring).
+            schedule: which exposure each frame has.
+            skip: indices for which nothing is computed or yielded (already done).
+
+        Yields:
+            One `HdrFrame` per input frame that is not in `skip`, in order.
+
+        Raises:
+            InputError: a frame cannot be used (named by its index), sizes differ, fewer frames than exposures, or the
+                model was made for another number of exposures. Frames yielded before are good.
+        """
+        n = schedule.n_exposures
+        if self.n_exposures is not None and self.n_exposures != n:
+            raise InputError(
+                f"{self.name}: made for {self.n_exposures} exposures, but the schedule has {n} "
+                f"({', '.join(f'{e:g}' for e in schedule.relative)})"
+            )
+        source = enumerate(frames)
+        held: deque[tuple[int, Tensor]] = deque()
+        count, ended, index = 0, False, 0
+        while not ended or index < count:
+            # The window of frame i reaches to frame i + N_e - 1; at the first frame too, since a missing neighbour
+            # is replaced by one from within the first period.
+            while not ended and count < index + n:
+                item = next(source, None)
+                if item is None:
+                    ended = True
+                    schedule.check_length(count)
+                    break
+                held.append((count, self._admit(item[1], count, held)))
+                count += 1
+            if index >= count:
+                break
+            if index not in skip:
+                yield self._reconstruct_one(index, dict(held), schedule, count)
+            index += 1
+            # Windows of the last frames reach back to a whole period before the end, not further.
+            while held and held[0][0] < index - (n - 1):
+                held.popleft()
+
+    def _admit(self, frame: Frame, index: int, held: deque[tuple[int, Tensor]]) -> Tensor:
+        """Convert an incoming frame, after checking that its size is that of the others."""
+        x = frame_to_tensor(frame, index)
+        if held and held[-1][1].shape != x.shape:
+            found, expected = ("x".join(str(s) for s in reversed(t.shape[1:])) for t in (x, held[-1][1]))
+            raise InputError(f"frame {index}: found {found} pixels, expected {expected} like the frames before it")
+        return x.to(self.device)
+
+    def _reconstruct_one(
+        self, index: int, held: dict[int, Tensor], schedule: ExposureSchedule, n_frames: int
+    ) -> HdrFrame:
+        """Build the window of one frame from the frames at hand and run it."""
+        indices = schedule.window(index, n_frames)
+        window = torch.stack([held[i] for i in indices])[None]
+        relative = schedule.window_exposures(index)
+        exposures = torch.tensor([relative], dtype=torch.float32, device=self.device)
+        try:
+            hdr, weights = self.fuse(window, self.complete(window, exposures), exposures)
+        except LrhdrError as error:
+            raise type(error)(f"frame {index}: {error}") from error
+        maps: dict[str, Any] = {}
+        if self.keep_maps:
+            maps = {
+                "weights": None if weights is None else weights[0].float().cpu().numpy(),
+                "window": tuple(x.permute(1, 2, 0).cpu().numpy() for x in window[0]),
+                "window_exposures": relative,
+                "window_indices": indices,
+            }
+        radiance = np.ascontiguousarray(hdr[0].permute(1, 2, 0).cpu().numpy())
+        return HdrFrame(index, radiance, schedule.exposure(index), **maps)
+
+
+def _set_threads(threads: int) -> None:
+    """Set the thread counts of PyTorch and OpenCV for this process."""
+    import cv2
+
+    if threads < 1:
+        raise InputError(f"threads: expected 1 or more, found {threads}")
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)

@@ -28,7 +28,7 @@ def _solve(z: Tensor, alpha: float, dim: int) -> Tensor:
     steps = 7 if x.dtype == torch.float32 else 12
     for _ in range(steps):
         gap = (x - tau).clamp_min(0.0)
-        slope = gap ** (exponent - 1.0)
+        slope = (gap > 0.0).to(gap.dtype) if exponent == 1.0 else gap ** (exponent - 1.0)
         excess = (gap * slope).sum(dim=dim, keepdim=True) - 1.0
         tau = tau + excess / (exponent * slope.sum(dim=dim, keepdim=True))
     p = (x - tau).clamp_min(0.0) ** exponent

@@ -1,0 +1,52 @@
+"""Training checkpoints: everything that exact resume needs, written so that a kill cannot damage them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrhdr.checks import InputError, OutputError
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint under a temporary name, flush it to disk, then rename it over the old one.
+
+    Args:
+        path: final name.
+        state: tensors and plain values only (it is read back with `weights_only=True`).
+
+    Raises:
+        OutputError: the file cannot be written; the old checkpoint is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot write the checkpoint ({error})") from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; code in it is never executed.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not a readable checkpoint ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(state, dict) or "step" not in state:
+        raise InputError(f"{path}: expected a checkpoint of `lrhdr train`, found something else")
+    return state

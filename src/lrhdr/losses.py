@@ -1,0 +1,173 @@
+"""The losses of LRHDR, all in the T domain: reconstruction, calibration (ACCR), vote.
+
+`L = 1 · L_Recon + 0.1 · L_ACCR + 0.5 · L_vote` in the paper (`LossConfig`'s defaults). Functions return maps or scalars
+and hold no state. Everything is computed in float32.
+
+What differs from the paper: the vote loss may be weighted by what is at stake (`vote_weighting="stake"`, our choice for
+short training): at most pixels several candidates are equally good and the oracle's pick among them is noise; weighting
+by the candidates' spread spends the gradient where the vote matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lrhdr.entmax import entmax_loss
+from lrhdr.filters import downsample2, image_gradients
+from lrhdr.models.lrhdr import LRHDROutput
+from lrhdr.tonemap import mu_law
+
+_STAKE = 0.05  # T-domain spread from which a pixel counts fully; chosen by us: about 26 dB of local error
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms.
+
+    Attributes:
+        recon: weight of the L1 between T(H) and T(H*).
+        accr: weight of the calibration loss.
+        vote: weight of the vote loss.
+        accr_gradient: weight of the multi-scale gradient term inside the calibration loss.
+        interpolated: η, weight of the interpolated paths' L1 inside the calibration loss.
+        vote_weighting: "uniform" (the paper's) or "stake".
+        recon_square: weight of a squared error beside the L1 (0 in the paper; PSNR is what it serves).
+    """
+
+    recon: float = 1.0
+    accr: float = 0.1
+    vote: float = 0.5
+    accr_gradient: float = 0.01
+    interpolated: float = 0.7
+    vote_weighting: str = "uniform"
+    recon_square: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: unknown weighting or a negative weight.
+        """
+        if self.vote_weighting not in ("uniform", "stake"):
+            raise ValueError(f"vote_weighting: expected 'uniform' or 'stake', found {self.vote_weighting!r}")
+        weights = (self.recon, self.accr, self.vote, self.accr_gradient, self.interpolated, self.recon_square)
+        if min(weights) < 0.0:
+            raise ValueError(f"loss weights: expected >= 0, found {weights}")
+
+
+class Losses(NamedTuple):
+    """The total and its parts, scalars; parts are unweighted."""
+
+    total: Tensor
+    recon: Tensor
+    accr: Tensor
+    vote: Tensor
+
+
+def gradient_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of image gradients at scales 1, 1/2 and 1/4, weighted 1, 0.5 and 0.25.
+
+    Args:
+        prediction: (B, C, H, W), T domain.
+        target: the same shape.
+
+    Returns:
+        Scalar; 0 where an axis is too short for a gradient.
+    """
+    total = prediction.new_zeros(())
+    for weight in (1.0, 0.5, 0.25):
+        for ours, theirs in zip(image_gradients(prediction), image_gradients(target), strict=True):
+            if ours.numel():
+                total = total + weight * (ours - theirs).abs().mean()
+        prediction, target = downsample2(prediction), downsample2(target)
+    return total
+
+
+def accr_loss(calibrated_mu: Tensor, target_mu: Tensor, config: LossConfig) -> Tensor:
+    """Calibration loss: L1 on the reference path and η L1 on the interpolated paths, plus gradients.
+
+    Args:
+        calibrated_mu: (B, N_e, 3, H, W), T domain, the reference first.
+        target_mu: (B, 3, H, W), T domain.
+        config: weights.
+
+    Returns:
+        Scalar.
+    """
+    paths = calibrated_mu.shape[1]
+    expected = target_mu[:, None].expand_as(calibrated_mu)
+    per_path = (calibrated_mu - expected).abs().mean(dim=(0, 2, 3, 4))
+    weights = per_path.new_tensor([1.0] + [config.interpolated] * (paths - 1))
+    loss = (per_path * weights).sum()
+    if config.accr_gradient:
+        loss = loss + config.accr_gradient * gradient_loss(calibrated_mu.flatten(0, 1), expected.flatten(0, 1))
+    return loss
+
+
+def oracle_index(candidates_mu: Tensor, target_mu: Tensor) -> tuple[Tensor, Tensor]:
+    """The candidate nearest to the truth at each pixel, and all distances.
+
+    Args:
+        candidates_mu: (B, K, 3, H, W), T domain.
+        target_mu: (B, 3, H, W), T domain.
+
+    Returns:
+        Index (B, H, W), int64, and squared distances over the channels (B, K, H, W).
+    """
+    distance = (candidates_mu - target_mu[:, None]).square().sum(dim=2)
+    return distance.argmin(dim=1), distance
+
+
+def vote_loss(logits: Tensor, candidates_mu: Tensor, target_mu: Tensor, alpha: float, weighting: str) -> Tensor:
+    """Fenchel-Young loss of α-entmax between the vote and the oracle candidate.
+
+    Args:
+        logits: (B, K, H, W).
+        candidates_mu: (B, K, 3, H, W), T domain; no gradient passes.
+        target_mu: (B, 3, H, W), T domain.
+        alpha: entmax's α.
+        weighting: "uniform" or "stake" (see `LossConfig`).
+
+    Returns:
+        Scalar.
+    """
+    with torch.no_grad():
+        index, distance = oracle_index(candidates_mu, target_mu)
+        rms = (distance / 3.0).sqrt()
+        stake = ((rms.mean(dim=1) - rms.amin(dim=1)) / _STAKE).clamp(0.0, 1.0)
+    loss = entmax_loss(logits, index, alpha, dim=1)
+    return (loss * stake).mean() if weighting == "stake" else loss.mean()
+
+
+def lrhdr_loss(output: LRHDROutput, target: Tensor, config: LossConfig, alpha: float) -> Losses:
+    """The total loss of one batch.
+
+    Args:
+        output: the network's.
+        target: (B, 3, H, W), linear radiance in [0, 1].
+        config: weights; a term of weight 0 is not computed (and reported as 0).
+        alpha: entmax's α.
+
+    Returns:
+        `Losses`.
+    """
+    target_mu = mu_law(target)
+    difference = mu_law(output.hdr) - target_mu
+    recon = difference.abs().mean()
+    zero = recon.new_zeros(())
+    accr = zero
+    if config.accr and output.calibrated.shape[1]:
+        n = output.calibrated.shape[1]
+        accr = accr_loss(output.candidates_mu[:, -n:], target_mu, config)
+    vote = zero
+    if config.vote:
+        vote = vote_loss(output.logits, output.candidates_mu, target_mu, alpha, config.vote_weighting)
+    total = config.recon * recon + config.accr * accr + config.vote * vote
+    if config.recon_square:
+        total = total + config.recon_square * F.mse_loss(difference, torch.zeros_like(difference))
+    return Losses(total, recon, accr, vote)

@@ -1,0 +1,1 @@
+"""The LRHDR network, one idea a file: EIC, ACCR, the physical prior, APSWF, and the whole."""

@@ -1,0 +1,174 @@
+"""ACCR, the cross-exposure representation: encode, map to one domain, decode to calibrated radiance.
+
+Input: the reference frame and the interpolated frames at its time, each at its own exposure. Stages: EIC (shared), RM
+(`F̃ = K ⊙ F + B`, pixel- and channel-wise, from features and the cross-exposure difference; no warping, no attention
+across pixels), decoder (shared). Output: one radiance frame per exposure, (B, N_e, 3, H, W) in [0, 1].
+
+What differs from the paper (open or chosen by us):
+- cues are taken in the T domain by default (`cue_domain="mu"`; `"linear"` is the paper's): a difference of linear
+  radiances vanishes in the shadows, where T is 587 times steeper than in the highlights;
+- the signed cue reaches half resolution by pixel-unshuffle (keeps detail), its square by averaging;
+- for N_e > 2 each path has its own cue against the reference; the reference has the mean of them;
+- the decoder predicts a residual on T(Γ(L)), starting at zero: an untrained ACCR passes the frames through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrhdr.filters import downsample2
+from lrhdr.models.eic import EIC, PlainEncoder
+from lrhdr.nn.blocks import conv3x3, zero_init
+from lrhdr.radiometry import ldr_to_radiance
+from lrhdr.tonemap import mu_law, mu_law_inverse
+
+
+@dataclass(frozen=True)
+class ACCRConfig:
+    """Sizes and switches of ACCR.
+
+    Attributes:
+        channels: features per pixel at half resolution.
+        context: width of the encoder's large-field branch at 1/4.
+        mapper_hidden: width inside RM.
+        decoder_hidden: width inside the decoder.
+        decoder_layers: convolutions before the decoder's last.
+        encoder: "eic", or "plain" for the ablation.
+        mapper: "rm", or "none" for the ablation.
+        cue_domain: "mu" (T domain) or "linear" (the paper's).
+    """
+
+    channels: int = 16
+    context: int = 32
+    mapper_hidden: int = 16
+    decoder_hidden: int = 20
+    decoder_layers: int = 1
+    encoder: str = "eic"
+    mapper: str = "rm"
+    cue_domain: str = "mu"
+
+    def __post_init__(self) -> None:
+        """Check the switches.
+
+        Raises:
+            ValueError: an unknown name or a size below 1.
+        """
+        if self.encoder not in ("eic", "plain"):
+            raise ValueError(f"encoder: expected 'eic' or 'plain', found {self.encoder!r}")
+        if self.mapper not in ("rm", "none"):
+            raise ValueError(f"mapper: expected 'rm' or 'none', found {self.mapper!r}")
+        if self.cue_domain not in ("mu", "linear"):
+            raise ValueError(f"cue_domain: expected 'mu' or 'linear', found {self.cue_domain!r}")
+        if min(self.channels, self.context, self.mapper_hidden, self.decoder_hidden, self.decoder_layers) < 1:
+            raise ValueError(f"sizes: expected at least 1, found {self}")
+
+
+class RepresentationMapper(nn.Module):
+    """RM: predict K and B from features and cues, and apply them; starts as the identity (K = 1, B = 0).
+
+    Args:
+        channels: C of the features.
+        hidden: width of the predictor.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(channels + 15, hidden)
+        self.conv2 = zero_init(conv3x3(hidden, 2 * channels))
+
+    def forward(self, features: Tensor, cue: Tensor) -> Tensor:
+        """Map features to the unified representation.
+
+        Args:
+            features: (B, C, H / 2, W / 2).
+            cue: (B, 3, H, W), signed difference against the other exposure.
+
+        Returns:
+            (B, C, H / 2, W / 2).
+        """
+        cues = torch.cat((F.pixel_unshuffle(cue, 2), downsample2(cue.square())), dim=1)
+        scale, shift = self.conv2(F.relu(self.conv1(torch.cat((features, cues), dim=1)))).chunk(2, dim=1)
+        mapped: Tensor = (1.0 + scale) * features + shift
+        return mapped
+
+
+class Decoder(nn.Module):
+    """From the unified representation to a residual in the T domain, at full resolution by pixel-shuffle."""
+
+    def __init__(self, channels: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        widths = [channels] + [hidden] * layers
+        self.body = nn.ModuleList(conv3x3(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.last = zero_init(conv3x3(hidden, 12))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H / 2, W / 2) to a T-domain residual (B, 3, H, W)."""
+        x = F.relu(features)
+        for conv in self.body:
+            x = F.relu(conv(x))
+        return F.pixel_shuffle(self.last(x), 2)
+
+
+class _ClampStraight(torch.autograd.Function):
+    """Clamp to [0, 1] whose gradient passes unless it would push further outside."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0.0, 1.0)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        outward = ((x < 0.0) & (grad > 0.0)) | ((x > 1.0) & (grad < 0.0))
+        return torch.where(outward, torch.zeros_like(grad), grad)
+
+
+class ACCR(nn.Module):
+    """Reference and interpolated LDR frames to calibrated radiance.
+
+    Args:
+        config: sizes and switches.
+    """
+
+    def __init__(self, config: ACCRConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder: nn.Module = (
+            EIC(config.channels, config.context) if config.encoder == "eic" else PlainEncoder(config.channels)
+        )
+        self.mapper = RepresentationMapper(config.channels, config.mapper_hidden) if config.mapper == "rm" else None
+        self.decoder = Decoder(config.channels, config.decoder_hidden, config.decoder_layers)
+
+    def forward(self, frames: Tensor, exposures: Tensor) -> Tensor:
+        """Calibrate frames.
+
+        Args:
+            frames: (B, N_e, 3, H, W), gamma-encoded in [0, 1]: the reference, then the interpolated; H, W even.
+            exposures: (B, N_e), relative.
+
+        Returns:
+            (B, N_e, 3, H, W), the calibrated frames **in the T domain**, in [0, 1] (`mu_law_inverse` gives radiance).
+        """
+        batch, paths = frames.shape[:2]
+        radiance = ldr_to_radiance(frames, exposures)
+        tone = mu_law(radiance)
+        flat_tone = tone.flatten(0, 1)
+        x = torch.cat((frames.flatten(0, 1), flat_tone), dim=1)
+        features = self.encoder(x.contiguous(memory_format=torch.channels_last), exposures.flatten())
+        if self.mapper is not None:
+            basis = tone if self.config.cue_domain == "mu" else radiance
+            others = basis[:, 1:] - basis[:, :1]
+            cue = torch.cat((others.mean(dim=1, keepdim=True), others), dim=1).flatten(0, 1)
+            features = self.mapper(features, cue)
+        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features).float())
+        return calibrated.view(batch, paths, *frames.shape[2:])
+
+
+def calibrated_to_radiance(calibrated: Tensor) -> Tensor:
+    """ACCR's T-domain output to linear radiance in [0, 1]."""
+    return mu_law_inverse(calibrated)

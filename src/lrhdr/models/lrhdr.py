@@ -1,0 +1,218 @@
+"""LRHDR: map exposures to a unified representation (ACCR), then vote per pixel (APSWF).
+
+Input: a window of 2 N_e - 1 LDR frames around the reference, the N_e - 1 frames that a frozen interpolator made at the
+reference's time, and all relative exposures. Output: the HDR frame in linear radiance (1.0 = saturation of the shortest
+exposure), with everything that a loss or a viewer wants to see.
+
+Candidates, K = 4 N_e - 2, in this order: the window's frames in time order, the interpolated frames, the calibrated
+frames (reference first). `M = α-entmax(logits)`, `H = Σ M_i H_i` in linear radiance.
+
+What differs from the paper: see `models/accr.py`, `models/apswf.py`; a physical prior is added to the logits
+(`models/prior.py`; `prior=False` removes it); the ablation's switches are fields of the configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lrhdr.checks import InputError, check_tensor
+from lrhdr.entmax import ALPHA, entmax
+from lrhdr.models.accr import ACCR, ACCRConfig, calibrated_to_radiance
+from lrhdr.models.apswf import APSWF, APSWFConfig
+from lrhdr.models.prior import prior_logits
+from lrhdr.radiometry import ldr_to_radiance
+from lrhdr.tonemap import mu_law
+
+
+@dataclass(frozen=True)
+class LRHDRConfig:
+    """The whole network in one value; a weights file carries it.
+
+    Attributes:
+        n_exposures: N_e >= 2.
+        accr: sizes of ACCR; None removes it and its candidates (the ablation's Base).
+        apswf: sizes of the voting network.
+        fusion: "entmax", "softmax", or "dense" (one sigmoid weight per candidate, normalised: the usual dense fusion).
+        alpha: α of entmax, 1 < α <= 2.
+        prior: add the physical prior to the logits.
+    """
+
+    n_exposures: int = 2
+    accr: ACCRConfig | None = field(default_factory=ACCRConfig)
+    apswf: APSWFConfig = field(default_factory=APSWFConfig)
+    fusion: str = "entmax"
+    alpha: float = ALPHA
+    prior: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: N_e below 2, unknown fusion, α outside (1, 2].
+        """
+        if self.n_exposures < 2:
+            raise ValueError(f"n_exposures: expected at least 2, found {self.n_exposures}")
+        if self.fusion not in ("entmax", "softmax", "dense"):
+            raise ValueError(f"fusion: expected 'entmax', 'softmax' or 'dense', found {self.fusion!r}")
+        if not 1.0 < self.alpha <= 2.0:
+            raise ValueError(f"alpha: expected 1 < alpha <= 2, found {self.alpha}")
+
+    @property
+    def n_candidates(self) -> int:
+        """K: 4 N_e - 2 with ACCR, 3 N_e - 2 without."""
+        return 3 * self.n_exposures - 2 + (self.n_exposures if self.accr is not None else 0)
+
+    @classmethod
+    def preset(cls, name: str, n_exposures: int = 2) -> LRHDRConfig:
+        """A named size: "compact" (for CPUs) or "paper" (for GPUs).
+
+        Raises:
+            ValueError: unknown name.
+        """
+        if name == "compact":
+            return cls(n_exposures=n_exposures)
+        if name == "paper":
+            return cls(
+                n_exposures=n_exposures,
+                accr=ACCRConfig(channels=64, context=128, mapper_hidden=64, decoder_hidden=64, decoder_layers=3),
+                apswf=APSWFConfig(widths=(48, 96, 192, 256), blocks=(2, 2, 2), attention_full=True),
+            )
+        raise ValueError(f"preset: expected 'compact' or 'paper', found {name!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LRHDRConfig:
+        """Rebuild from `to_dict`'s output.
+
+        Raises:
+            ValueError: unknown keys or bad values.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"configuration: unknown keys {unknown}, expected {sorted(known)}")
+        given = dict(values)
+        try:
+            if isinstance(given.get("accr"), dict):
+                given["accr"] = ACCRConfig(**given["accr"])
+            if isinstance(given.get("apswf"), dict):
+                given["apswf"] = APSWFConfig(**given["apswf"])
+            return cls(**given)
+        except TypeError as error:
+            raise ValueError(f"configuration: {error}") from None
+
+
+class LRHDROutput(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        hdr: (B, 3, H, W), linear radiance in [0, 1].
+        weights: (B, K, H, W), the vote: >= 0, sums to 1 over K, exact zeros with entmax.
+        logits: (B, K, H, W), before entmax, prior included.
+        candidates: (B, K, 3, H, W), linear radiance.
+        calibrated: (B, N_e, 3, H, W), linear radiance, the last candidates; (B, 0, 3, H, W) without ACCR.
+        candidates_mu: (B, K, 3, H, W), the candidates in the T domain (losses need them; computed once).
+    """
+
+    hdr: Tensor
+    weights: Tensor
+    logits: Tensor
+    candidates: Tensor
+    calibrated: Tensor
+    candidates_mu: Tensor
+
+
+class LRHDR(nn.Module):
+    """The network.
+
+    Args:
+        config: sizes and switches; `LRHDRConfig.preset("compact")`.
+    """
+
+    MULTIPLE = 8
+    """Height and width must be multiples of this; `lrhdr.pipeline` pads."""
+
+    def __init__(self, config: LRHDRConfig) -> None:
+        super().__init__()
+        self.config = config
+        n = config.n_exposures
+        frames = 3 * n - 2  # window and interpolated
+        self.accr = ACCR(config.accr) if config.accr is not None else None
+        inputs = 3 * frames + 3 * config.n_candidates + (config.n_candidates if config.prior else 0)
+        self.apswf = APSWF(inputs, config.n_candidates, config.apswf)
+
+    def forward(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> LRHDROutput:
+        """Reconstruct the reference frame.
+
+        Args:
+            window: (B, 2 N_e - 1, 3, H, W), gamma-encoded in [0, 1], the reference in the middle; H, W multiples of 8.
+            interpolated: (B, N_e - 1, 3, H, W), the frames at the reference's time, in `interpolation_pairs`' order.
+            exposures: (B, 2 N_e - 1), relative exposures of the window (shortest of the schedule = 1).
+
+        Returns:
+            `LRHDROutput`.
+
+        Raises:
+            InputError: shapes that do not fit the configuration.
+        """
+        self._check(window, interpolated, exposures)
+        n = self.config.n_exposures
+        centre = n - 1
+        exposures = exposures.to(window)
+        # the pair that makes interpolated frame k has the exposure of the frame at offset -k
+        between = exposures[:, :centre].flip(1)
+        frames = torch.cat((window, interpolated), dim=1)
+        radiances = ldr_to_radiance(frames, torch.cat((exposures, between), dim=1))
+        tones = mu_law(radiances)
+        calibrated = radiances[:, :0]
+        if self.accr is not None:
+            at_time = torch.cat((window[:, centre : centre + 1], interpolated), dim=1)
+            calibrated_mu = self.accr(at_time, torch.cat((exposures[:, centre : centre + 1], between), dim=1))
+            calibrated = calibrated_to_radiance(calibrated_mu)
+            tones = torch.cat((tones, calibrated_mu), dim=1)
+        candidates = torch.cat((radiances, calibrated), dim=1)
+        inputs = [frames.flatten(1, 2), tones.flatten(1, 2)]
+        prior = None
+        if self.config.prior:
+            prior = prior_logits(
+                window, exposures, interpolated, between, radiances, calibrated=self.accr is not None
+            ).detach()
+            inputs.append(prior * 0.1)  # logits of -10..0 brought to the size of the other inputs
+        features = torch.cat(inputs, dim=1).contiguous(memory_format=torch.channels_last)
+        logits = self.apswf(features).float()
+        if prior is not None:
+            logits = logits + prior
+        weights = self._weigh(logits)
+        hdr = (weights[:, :, None] * candidates).sum(dim=1)
+        return LRHDROutput(hdr, weights, logits, candidates, calibrated, tones)
+
+    def _weigh(self, logits: Tensor) -> Tensor:
+        if self.config.fusion == "entmax":
+            return entmax(logits, self.config.alpha, dim=1)
+        if self.config.fusion == "softmax":
+            return torch.softmax(logits, dim=1)
+        gates = torch.sigmoid(logits) + 1e-6
+        return gates / gates.sum(dim=1, keepdim=True)
+
+    def _check(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> None:
+        n = self.config.n_exposures
+        check_tensor(window, "window", ndim=5)
+        check_tensor(interpolated, "interpolated", ndim=5)
+        batch, height, width = window.shape[0], *window.shape[-2:]
+        expected = {
+            "window": (window, (batch, 2 * n - 1, 3, height, width)),
+            "interpolated": (interpolated, (batch, n - 1, 3, height, width)),
+            "exposures": (exposures, (batch, 2 * n - 1)),
+        }
+        for name, (tensor, shape) in expected.items():
+            if tuple(tensor.shape) != shape:
+                raise InputError(f"{name}: expected shape {shape} for {n} exposures, found {tuple(tensor.shape)}")
+        if height % self.MULTIPLE or width % self.MULTIPLE:
+            raise InputError(f"window: expected height and width to be multiples of {self.MULTIPLE}, found {height}x{width}")

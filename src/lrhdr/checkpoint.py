@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from lrhdr.checks import InputError, OutputError
+from lrhdr.io.atomic import output_error, replacing
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -22,17 +23,16 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written; the old checkpoint is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot write the checkpoint ({error})") from None
+    except OSError as error:
+        raise output_error(path, error) from None
+    except RuntimeError as error:  # torch's archive writer reports a failed write this way
+        raise OutputError(f"cannot write {path}: {' '.join(str(error).split())[:120]}") from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

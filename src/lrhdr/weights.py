@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from lrhdr._version import __version__
 from lrhdr.checks import OutputError, WeightsError
+from lrhdr.io.atomic import output_error, replacing
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -128,14 +129,14 @@ def save_weights(path: str | os.PathLike[str], model: LRHDR, record: WeightsReco
         OutputError: the file cannot be written.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     values = asdict(record)
     values.pop("sha256")
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, temporary, metadata={"lrhdr": json.dumps(values)})
-        temporary.replace(target)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot write weights ({error})") from None
+        with replacing(target) as temporary:
+            save_file(state, temporary, metadata={"lrhdr": json.dumps(values)})
+    except OSError as error:
+        raise output_error(target, error) from None
+    except SafetensorError as error:
+        raise OutputError(f"cannot write {target}: {error}") from None

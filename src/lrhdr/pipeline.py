@@ -137,7 +137,7 @@ class Reconstructor:
         overlap: pixels that tiles share.
         threads: number of threads for PyTorch and OpenCV, for the whole process; None leaves them as they are. Two
             threads on a busy machine can be slower than one.
-        keep_maps: also return the vote map and the window of each frame.
+        keep_maps: also return the vote map and the window of each frame, or of the frames with these indices.
         composite: paste the linearised reference over its well-exposed pixels, as the field's test scripts do.
         name: what to call the method in messages.
 
@@ -154,7 +154,7 @@ class Reconstructor:
         tile: int | None = None,
         overlap: int = OVERLAP,
         threads: int | None = None,
-        keep_maps: bool = False,
+        keep_maps: bool | Container[int] = False,
         composite: bool = False,
         name: str | None = None,
     ) -> None:
@@ -247,6 +247,18 @@ class Reconstructor:
         completed: Tensor = complete_window(window, exposures, self.interpolator)
         return completed
 
+    def check_schedule(self, schedule: ExposureSchedule) -> None:
+        """Refuse a schedule that the method was not made for.
+
+        Raises:
+            InputError: the numbers of exposures differ.
+        """
+        if self.n_exposures is not None and self.n_exposures != schedule.n_exposures:
+            raise InputError(
+                f"{self.name}: made for {self.n_exposures} exposures, but the schedule has {schedule.n_exposures} "
+                f"({', '.join(f'{e:g}' for e in schedule.relative)})"
+            )
+
     def reconstruct(
         self, frames: Iterable[Frame], schedule: ExposureSchedule, *, skip: Container[int] = ()
     ) -> Iterator[HdrFrame]:
@@ -267,12 +279,8 @@ class Reconstructor:
             InputError: a frame cannot be used (named by its index), sizes differ, fewer frames than exposures, or the
                 model was made for another number of exposures. Frames yielded before are good.
         """
+        self.check_schedule(schedule)
         n = schedule.n_exposures
-        if self.n_exposures is not None and self.n_exposures != n:
-            raise InputError(
-                f"{self.name}: made for {self.n_exposures} exposures, but the schedule has {n} "
-                f"({', '.join(f'{e:g}' for e in schedule.relative)})"
-            )
         source = enumerate(frames)
         held: deque[tuple[int, Tensor]] = deque()
         count, ended, index = 0, False, 0
@@ -317,7 +325,7 @@ class Reconstructor:
         except LrhdrError as error:
             raise type(error)(f"frame {index}: {error}") from error
         maps: dict[str, Any] = {}
-        if self.keep_maps:
+        if self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps:
             maps = {
                 "weights": None if weights is None else weights[0].float().cpu().numpy(),
                 "window": tuple(x.permute(1, 2, 0).cpu().numpy() for x in window[0]),

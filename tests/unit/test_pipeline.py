@@ -1,0 +1,268 @@
+"""The pipeline: one output per frame, streaming, exact padding, tiles, and refusals that name the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lrhdr.checks import InputError, LrhdrError
+from lrhdr.exposure import ExposureSchedule
+from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.pipeline import Reconstructor, composite_with_reference, frame_to_tensor
+from lrhdr.radiometry import ldr_to_radiance
+from lrhdr.tiling import TileGrid, pad_to_multiple, run_tiled
+from lrhdr.weights import WeightsRecord, save_weights
+
+TWO = ExposureSchedule((1.0, 8.0))
+THREE = ExposureSchedule((1.0, 4.0, 16.0))
+
+
+def clip(schedule: ExposureSchedule, count: int, height: int = 16, width: int = 24) -> list[np.ndarray]:
+    """A static scene, exposed without noise: 8-bit frames."""
+    scene = np.linspace(0.001, 0.9, height * width * 3).reshape(height, width, 3)
+    return [
+        np.rint(255.0 * (scene * schedule.exposure(i)).clip(0.0, 1.0) ** (1 / 2.2)).astype(np.uint8)
+        for i in range(count)
+    ]
+
+
+def linearised_reference(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+    centre = window.shape[1] // 2
+    return ldr_to_radiance(window[:, centre], exposures[:, centre])
+
+
+def network(n_exposures: int = 2) -> LRHDR:
+    torch.manual_seed(3)
+    model = LRHDR(LRHDRConfig.preset("compact", n_exposures))
+    for p in model.parameters():
+        if p.ndim > 1:
+            torch.nn.init.normal_(p, std=0.05)
+    return model.eval()
+
+
+@pytest.mark.parametrize(("schedule", "count"), [(TWO, 2), (TWO, 5), (THREE, 3), (THREE, 4), (THREE, 8)])
+def test_one_output_per_frame_in_order_with_its_own_exposure(schedule: ExposureSchedule, count: int) -> None:
+    frames = clip(schedule, count)
+    outputs = list(Reconstructor(linearised_reference, "average").reconstruct(iter(frames), schedule))
+    assert [o.index for o in outputs] == list(range(count))
+    for output, frame in zip(outputs, frames, strict=True):
+        assert output.exposure == schedule.exposure(output.index)
+        assert output.radiance.shape == frame.shape
+        assert output.radiance.dtype == np.float32
+        expected = (frame / 255.0) ** 2.2 / output.exposure
+        np.testing.assert_allclose(output.radiance, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [TWO, THREE, ExposureSchedule((1.0, 2.0, 4.0, 8.0), start=1)])
+def test_windows_are_those_of_the_schedule(schedule: ExposureSchedule) -> None:
+    n, count = schedule.n_exposures, 2 * schedule.n_exposures + 1
+    frames = [np.full((4, 4, 3), 10 * i, dtype=np.uint8) for i in range(count)]
+    seen = []
+
+    def spy(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+        assert interpolated.shape[1] == n - 1
+        seen.append((tuple((window[0, :, 0, 0, 0] * 25.5).round().int().tolist()), tuple(exposures[0].tolist())))
+        return window[:, n - 1]
+
+    outputs = list(Reconstructor(spy, "average", keep_maps=True).reconstruct(frames, schedule))
+    assert seen == [(schedule.window(i, count), schedule.window_exposures(i)) for i in range(count)]
+    assert [o.window_indices for o in outputs] == [s[0] for s in seen]
+    assert [len(o.window) for o in outputs] == [2 * n - 1] * count
+
+
+def test_streams_with_the_lookahead_of_a_window_only() -> None:
+    taken = []
+
+    def source() -> Iterator[np.ndarray]:
+        for i, frame in enumerate(clip(THREE, 9)):
+            taken.append(i)
+            yield frame
+
+    for output in Reconstructor(linearised_reference, "average").reconstruct(source(), THREE):
+        assert len(taken) == min(9, output.index + 3)
+
+
+def test_inference_mode_does_not_leak_to_the_consumer() -> None:
+    for _ in Reconstructor(linearised_reference, "average").reconstruct(clip(TWO, 3), TWO):
+        assert not torch.is_inference_mode_enabled()
+
+
+def test_skipped_frames_are_neither_computed_nor_yielded() -> None:
+    calls = []
+
+    def counting(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+        calls.append(1)
+        return window[:, 1]
+
+    whole = list(Reconstructor(linearised_reference, "average").reconstruct(clip(TWO, 6), TWO))
+    rest = list(Reconstructor(counting, "average").reconstruct(clip(TWO, 6), TWO, skip={0, 2, 5}))
+    assert [o.index for o in rest] == [1, 3, 4]
+    assert len(calls) == 3
+    part = list(Reconstructor(linearised_reference, "average").reconstruct(clip(TWO, 6), TWO, skip={0, 2, 5}))
+    np.testing.assert_array_equal(part[1].radiance, whole[3].radiance)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (33, 17), (8, 8)])
+@pytest.mark.parametrize("schedule", [TWO, THREE])
+def test_network_takes_any_size_and_returns_it(size: tuple[int, int], schedule: ExposureSchedule) -> None:
+    frames = clip(schedule, schedule.n_exposures, *size)
+    reconstructor = Reconstructor(network(schedule.n_exposures), "dis", keep_maps=True)
+    for output in reconstructor.reconstruct(frames, schedule):
+        assert output.radiance.shape == (*size, 3)
+        assert np.isfinite(output.radiance).all()
+        assert output.radiance.min() >= 0.0
+        assert output.weights is not None
+        assert output.weights.shape == (4 * schedule.n_exposures - 2, *size)
+        np.testing.assert_allclose(output.weights.sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_frame_types_agree() -> None:
+    codes = clip(TWO, 1)[0]
+    expected = torch.from_numpy(codes.astype(np.float32) / 255).permute(2, 0, 1)
+    for frame in (codes, codes.astype(np.uint16) * 257, codes.astype(np.float32) / 255, codes / 255.0):
+        torch.testing.assert_close(frame_to_tensor(frame, 0), expected, rtol=0, atol=1e-7)
+    torch.testing.assert_close(frame_to_tensor(torch.from_numpy(codes).permute(2, 0, 1), 0), expected)
+    torch.testing.assert_close(frame_to_tensor(expected, 0), expected)
+    mirrored = codes[:, ::-1]  # a negative stride, which torch cannot take as it is
+    torch.testing.assert_close(frame_to_tensor(mirrored, 0), expected.flip(2))
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), r"frame 5: expected shape \(H, W, 3\), found \(4, 4\)"),
+        (np.zeros((4, 4, 4), np.uint8), "frame 5: expected shape"),
+        (np.zeros((0, 4, 3), np.uint8), "frame 5: expected shape"),
+        (torch.zeros(4, 4, 3), r"frame 5: expected shape \(3, H, W\)"),
+        (np.zeros((4, 4, 3), np.int32), "frame 5: expected uint8, uint16 or float"),
+        (np.full((4, 4, 3), np.nan), "frame 5: found 48 NaN or infinite values"),
+        (np.full((4, 4, 3), np.inf), "frame 5: found 48 NaN or infinite values"),
+        (np.full((4, 4, 3), 7.5), r"frame 5: found values from 7.5 to 7.5, expected gamma-encoded LDR in \[0, 1\]"),
+        ("frame.png", "frame 5: expected a numpy array or a torch tensor, found str"),
+    ],
+)
+def test_bad_frames_are_named(frame: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        frame_to_tensor(frame, 5)  # type: ignore[arg-type]
+
+
+def test_small_overshoots_are_clamped() -> None:
+    x = frame_to_tensor(np.array([[[-0.01, 0.5, 1.02]]]), 0)
+    assert x.flatten().tolist() == [0.0, 0.5, 1.0]
+
+
+def test_frames_before_a_bad_one_are_yielded() -> None:
+    frames = clip(TWO, 6)
+    frames[4] = np.zeros((8, 8, 3), np.uint8)
+    outputs = Reconstructor(linearised_reference, "average").reconstruct(frames, TWO)
+    assert [next(outputs).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(InputError, match="frame 4: found 8x8 pixels, expected 24x16"):
+        next(outputs)
+
+
+def test_too_few_frames_and_wrong_number_of_exposures() -> None:
+    reconstructor = Reconstructor(linearised_reference, "average")
+    with pytest.raises(InputError, match="found 2 frames, expected at least 3"):
+        list(reconstructor.reconstruct(clip(THREE, 2), THREE))
+    with pytest.raises(InputError, match="found 0 frames"):
+        list(reconstructor.reconstruct([], TWO))
+    with pytest.raises(InputError, match="made for 2 exposures, but the schedule has 3"):
+        next(Reconstructor(network(2), "average").reconstruct(clip(THREE, 3), THREE))
+
+
+def test_a_method_that_returns_nan_is_named() -> None:
+    def broken(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+        return window[:, 1] * float("nan")
+
+    with pytest.raises(LrhdrError, match="frame 0: broken: returned NaN"):
+        next(Reconstructor(broken, "average").reconstruct(clip(TWO, 2), TWO))
+
+
+def test_negative_radiance_is_clamped() -> None:
+    outputs = Reconstructor(lambda w, i, e: w[:, 1] - 2.0, "average").reconstruct(clip(TWO, 2), TWO)
+    assert next(outputs).radiance.max() == 0.0
+
+
+def test_loads_weights_and_their_interpolator(tmp_path: object) -> None:
+    path = f"{tmp_path}/tiny.safetensors"
+    model = network()
+    save_weights(path, model, WeightsRecord("tiny", model.config.to_dict(), interpolator="average"))
+    loaded = Reconstructor.from_pretrained(path)
+    assert loaded.name == "tiny"
+    assert loaded.interpolator.name == "average"
+    direct = Reconstructor(model, "average")
+    for a, b in zip(loaded.reconstruct(clip(TWO, 3), TWO), direct.reconstruct(clip(TWO, 3), TWO), strict=True):
+        np.testing.assert_array_equal(a.radiance, b.radiance)
+
+
+def test_composite_pastes_the_well_exposed_reference() -> None:
+    hdr = torch.full((2, 3, 1, 3), 0.77)
+    reference = torch.tensor([0.1, 0.5, 0.9]).expand(2, 3, 1, 3)
+    exposures = torch.tensor([[8.0, 1.0, 8.0], [1.0, 8.0, 1.0]])
+    got = composite_with_reference(hdr, reference, exposures)
+    own = ldr_to_radiance(reference, torch.tensor([1.0, 8.0]))
+    kept = torch.tensor([[True, False, False], [False, False, True]])[:, None, None].expand_as(hdr)
+    torch.testing.assert_close(got, torch.where(kept, hdr, own))
+    middle = composite_with_reference(hdr[:1], reference[:1], torch.tensor([[16.0, 1.0, 4.0, 16.0, 1.0]]))
+    assert (middle[0, 0, 0] == 0.77).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 9), (16, 8), (33, 17)])
+def test_padding_undoes_itself(size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, 3, *size)
+    padded = pad_to_multiple(x, 8)
+    assert padded.shape[-2] % 8 == 0
+    assert padded.shape[-1] % 8 == 0
+    assert torch.equal(padded[..., : size[0], : size[1]], x)
+
+
+@pytest.mark.parametrize(("length", "tile", "overlap"), [(64, 64, 16), (72, 64, 16), (720, 256, 64), (128, 64, 0)])
+def test_tiles_cover_the_axis_and_their_weights_sum_to_one(length: int, tile: int, overlap: int) -> None:
+    grid = TileGrid.over(length, tile, overlap, 8)
+    total = torch.zeros(length)
+    for start, ramp in zip(grid.starts, grid.ramps(total), strict=True):
+        assert start % 8 == 0
+        assert 0 <= start <= length - grid.size
+        assert ramp.min() >= 0.0
+        total[start : start + grid.size] += ramp
+    torch.testing.assert_close(total, torch.ones(length))
+    assert all(b - a <= tile - overlap + 8 for a, b in zip(grid.starts, grid.starts[1:], strict=False))
+
+
+def test_tiling_a_local_operation_changes_nothing() -> None:
+    x = torch.rand(1, 3, 3, 48, 72)
+    whole = torch.nn.functional.avg_pool2d(x[0], 3, 1, 1)
+    (tiled,) = run_tiled(lambda p: (p.mean(1),), (x,), tile=32, overlap=16, multiple=8)
+    torch.testing.assert_close(tiled, x.mean(1))
+    (blurred,) = run_tiled(
+        lambda p: (torch.nn.functional.avg_pool2d(p[0], 3, 1, 1),), (x,), tile=32, overlap=16, multiple=8
+    )
+    # Only the tiles' own border pixels differ, and those have a small weight.
+    assert (blurred - whole).abs().max() < 0.05
+
+
+def test_tiles_of_the_network_stay_close_to_the_whole_frame() -> None:
+    frames = clip(TWO, 3, 96, 128)
+    model = network()
+    whole = list(Reconstructor(model, "average", keep_maps=True).reconstruct(frames, TWO))
+    tiled = list(Reconstructor(model, "average", tile=64, overlap=32, keep_maps=True).reconstruct(frames, TWO))
+    for a, b in zip(whole, tiled, strict=True):
+        assert b.radiance.shape == a.radiance.shape
+        assert np.abs(a.radiance - b.radiance).mean() < 0.02
+        assert b.weights is not None
+        np.testing.assert_allclose(b.weights.sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_tile_options_are_checked() -> None:
+    with pytest.raises(InputError, match="tile: expected a multiple of 8 above 0, found 100"):
+        Reconstructor(network(), "average", tile=100)
+    with pytest.raises(InputError, match="tile larger than the overlap"):
+        Reconstructor(network(), "average", tile=64)
+    with pytest.raises(InputError, match="interpolator"):
+        Reconstructor(network(), "nothing")
+    with pytest.raises(InputError, match="threads"):
+        Reconstructor(network(), "average", threads=0)

@@ -1,0 +1,1 @@
+"""Data: training samples made from stills and video, cached; evaluation clips."""

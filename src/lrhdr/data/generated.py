@@ -1,0 +1,277 @@
+"""The cache of generated training samples: built once, continued when interrupted, read through memory maps.
+
+A cache is a folder:
+
+- `manifest.json`: settings, seed, names of the sources.
+- `shard-00000.safetensors`, ...: `shard_size` samples each (the last may hold fewer); the metadata entry "tags" says
+  what each was made of. Tensors: `window` (n, T, 3, S, S) uint16, LDR * 65535; `interpolated` (n, N_e - 1, 3, S, S)
+  uint16; `exposures` (n, T) float32, relative; `target` (n, 3, S, S) float16, linear radiance in [0, 1].
+
+Sample `index` depends on the settings and (seed, index) only, not on the number of workers.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lrhdr._version import __version__
+from lrhdr.checks import InputError
+from lrhdr.data.base import Sample
+from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
+from lrhdr.data.sources import HdrLibrary, VideoLibrary
+
+__all__ = ["CachedSamples", "GenerationConfig", "SampleMaker", "build_cache", "generate_clip"]
+
+_FORMAT = 1
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that a worker process needs."""
+
+    hdr_dir: str
+    video_dir: str | None
+    out_dir: str
+    exclude: tuple[str, ...]
+    seed: int
+    config: GenerationConfig
+
+    def maker(self) -> SampleMaker:
+        least = self.config.size + self.config.context
+        videos = VideoLibrary(Path(self.video_dir), self.exclude, least) if self.video_dir else None
+        return SampleMaker(HdrLibrary(Path(self.hdr_dir), self.exclude), videos, self.config, self.seed)
+
+
+def _shard_path(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:05d}.safetensors"
+
+
+def _to_uint16(x: Tensor) -> Tensor:
+    return torch.round(x.clamp(0.0, 1.0) * 65535.0).to(torch.int32).to(torch.uint16)
+
+
+def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, progress: Callable[[], None]) -> None:
+    made = []
+    for index in indices:
+        made.append(maker.make(index))
+        progress()
+    samples = [m[0] for m in made]
+    tensors = {
+        "window": torch.stack([_to_uint16(s.window) for s in samples]),
+        "interpolated": torch.stack([_to_uint16(s.interpolated) for s in samples]),
+        "exposures": torch.stack([s.exposures for s in samples]).float(),
+        "target": torch.stack([s.target.half() for s in samples]),
+    }
+    path = _shard_path(folder, number)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, str(temporary), metadata={"tags": json.dumps([m[1] for m in made])})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _shard_is_complete(path: Path, count: int) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(str(path), framework="pt") as shard:
+            return int(shard.get_slice("target").get_shape()[0]) == count
+    except SafetensorError:
+        return False
+
+
+_worker_maker: SampleMaker | None = None
+
+
+def _start_worker(job: _Job) -> None:
+    """Set up a worker process: one thread (two processes on two cores beat four threads), its own source caches."""
+    global _worker_maker
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _worker_maker = job.maker()
+
+
+def _worker_shard(folder: str, number: int, indices: range) -> int:
+    assert _worker_maker is not None
+    _write_shard(_worker_maker, Path(folder), number, indices, lambda: None)
+    return len(indices)
+
+
+def build_cache(
+    hdr_dir: Path | str,
+    video_dir: Path | str | None,
+    out_dir: Path | str,
+    *,
+    count: int,
+    seed: int,
+    size: int = 256,
+    n_exposures: int = 2,
+    shard_size: int = 64,
+    workers: int = 1,
+    real_video_share: float = 0.45,
+    exclude: Sequence[str] = (),
+    config: GenerationConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Make `count` samples and store them. An interrupted or smaller cache with the same settings is continued.
+
+    Args:
+        hdr_dir: folder of HDR stills.
+        video_dir: folder of ordinary video, or None.
+        out_dir: the cache; made if missing.
+        count: how many samples.
+        seed: of the whole set.
+        size: side of the samples, pixels; overrides `config.size`, as do the next named settings theirs.
+        n_exposures: N_e.
+        shard_size: samples per file.
+        workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
+        real_video_share: share of samples from video.
+        exclude: shell patterns of source names to leave out.
+        config: everything else.
+        progress: called with (samples done, count).
+
+    Returns:
+        `out_dir`.
+
+    Raises:
+        InputError: no sources, or `out_dir` holds a cache made with other settings.
+    """
+    if count < 1 or shard_size < 1 or workers < 1:
+        raise InputError(f"expected count, shard_size, workers >= 1, found {count}, {shard_size}, {workers}")
+    settings = replace(
+        config or GenerationConfig(), size=size, n_exposures=n_exposures, real_video_share=real_video_share
+    )
+    folder = Path(out_dir)
+    job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, settings)
+    manifest: dict[str, Any] = {
+        "format": _FORMAT,
+        "seed": seed,
+        "shard_size": shard_size,
+        "config": json.loads(json.dumps(asdict(settings))),
+        "stills": list(HdrLibrary(Path(hdr_dir), exclude).names),
+        "videos": list(VideoLibrary(Path(video_dir), exclude).names) if video_dir else [],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_manifest(folder, manifest, count)
+    shards = [
+        (number, range(first, min(first + shard_size, count)))
+        for number, first in enumerate(range(0, count, shard_size))
+    ]
+    todo = [(n, r) for n, r in shards if not _shard_is_complete(_shard_path(folder, n), len(r))]
+    done = count - sum(len(r) for _, r in todo)
+
+    def advance(by: int = 1) -> None:
+        nonlocal done
+        done += by
+        if progress:
+            progress(done, count)
+
+    if workers == 1:
+        maker = job.maker()
+        for number, indices in todo:
+            _write_shard(maker, folder, number, indices, advance)
+        return folder
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:
+        futures = [pool.submit(_worker_shard, str(folder), number, indices) for number, indices in todo]
+        for future in as_completed(futures):
+            advance(future.result())
+    return folder
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any], count: int) -> None:
+    """Check an existing manifest against the settings, then write it.
+
+    Raises:
+        InputError: the folder holds a cache made with other settings.
+    """
+    path = folder / _MANIFEST
+    if path.is_file():
+        found = json.loads(path.read_text())
+        changed = [key for key, value in manifest.items() if found.get(key) != value]
+        if changed:
+            raise InputError(f"{folder}: holds a cache made with other settings ({', '.join(changed)} differ)")
+        count = max(count, int(found.get("count", 0)))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(manifest | {"count": count, "version": __version__}, indent=1))
+    temporary.replace(path)
+
+
+class CachedSamples:
+    """A cache made by `build_cache`, read sample by sample through memory maps.
+
+    Args:
+        path: the cache's folder; shards that are complete when it is opened are seen.
+
+    Raises:
+        InputError: no cache there, or no complete shard.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        folder = Path(path)
+        try:
+            self.manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{folder}: expected a sample cache with {_MANIFEST} ({error})") from error
+        if self.manifest.get("format") != _FORMAT:
+            raise InputError(f"{folder}: expected cache format {_FORMAT}, found {self.manifest.get('format')}")
+        self._files = sorted(folder.glob("shard-*.safetensors"))
+        self._where: list[tuple[int, int]] = []
+        for number, file in enumerate(self._files):
+            with safe_open(str(file), framework="pt") as shard:
+                length = int(shard.get_slice("target").get_shape()[0])
+            self._where.extend((number, i) for i in range(length))
+        if not self._where:
+            raise InputError(f"{folder}: expected shards, found none")
+        self._open: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        """How many samples."""
+        return len(self._where)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files do not travel to other processes."""
+        return self.__dict__ | {"_open": {}}
+
+    def _shard(self, number: int) -> Any:
+        if number not in self._open:
+            self._open[number] = safe_open(str(self._files[number]), framework="pt")
+        return self._open[number]
+
+    def tags(self, index: int) -> dict[str, Any]:
+        """What sample `index` was made of: kind, sources, exposures."""
+        number, i = self._where[index]
+        tags: list[dict[str, Any]] = json.loads(self._shard(number).metadata()["tags"])
+        return tags[i]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index`, float32.
+
+        Raises:
+            IndexError: outside the cache.
+        """
+        number, i = self._where[index]
+        shard = self._shard(number)
+
+        def ldr(name: str) -> Tensor:
+            stored: Tensor = shard.get_slice(name)[i]
+            return stored.to(torch.int32).float() / 65535.0
+
+        exposures: Tensor = shard.get_slice("exposures")[i]
+        target: Tensor = shard.get_slice("target")[i]
+        return Sample(ldr("window"), ldr("interpolated"), exposures.float(), target.float())

@@ -1,0 +1,171 @@
+"""HDR clip to training or evaluation pair: an alternating-exposure LDR clip and its truth.
+
+Steps: choose the radiance scale (1.0 = saturation of the shortest exposure), clip the truth to [0, 1], take each frame
+with its exposure through `lrhdr.camera`. The scale anchoring follows the field (a high percentile is sent near 1, or a
+low-key clip stays below it); the camera is ours, `SynthesisConfig.field()` is theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrhdr.camera import CameraConfig, expose
+from lrhdr.exposure import ExposureSchedule
+from lrhdr.randomness import numpy_generator
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """How a clip is exposed.
+
+    Attributes:
+        low_key_share: share of clips whose maximum stays below saturation of the shortest exposure.
+        percentile: range from which the anchored percentile is drawn.
+        anchor: range of the radiance to which it is sent.
+        low_key: range of the maximum of low-key clips.
+        min_median: range of the smallest median radiance *in the longest exposure*, as an exposure meter would ensure;
+            brighter scaling clips more of the truth. (0, 0) switches it off.
+        exposure_error: standard deviation of the relative error of each longer exposure (cameras' nominal times and ISO
+            ratios are a few percent off), clipped at three times; the shortest is exact and anchors the scale.
+        exposure_error_share: share of clips with such errors.
+        camera: a fixed camera, or None to draw one for each clip.
+        stops: "ours" (1 to 4 stops, mostly 2 and 3) or "field" (2 or 3 stops; three exposures 2 and 2).
+    """
+
+    low_key_share: float = 0.1
+    percentile: tuple[float, float] = (98.0, 100.0)
+    anchor: tuple[float, float] = (0.5, 1.0)
+    low_key: tuple[float, float] = (0.1, 0.8)
+    min_median: tuple[float, float] = (0.02, 0.12)
+    exposure_error: float = 0.015
+    exposure_error_share: float = 0.5
+    camera: CameraConfig | None = None
+    stops: Literal["ours", "field"] = "ours"
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: a range that is empty or outside its bounds.
+        """
+        for name in ("percentile", "anchor", "low_key", "min_median"):
+            low, high = getattr(self, name)
+            if not 0.0 <= low <= high:
+                raise ValueError(f"{name}: expected 0 <= low <= high, found {(low, high)}")
+        if self.percentile[1] > 100.0 or not 0.0 <= self.low_key_share <= 1.0 or self.exposure_error < 0.0:
+            raise ValueError(f"expected percentiles <= 100, low_key_share in [0, 1], exposure_error >= 0: {self}")
+
+    @classmethod
+    def field(cls) -> SynthesisConfig:
+        """The field's protocol: its noise, exposures and anchoring, no exposure errors, 8 bits."""
+        return cls(
+            low_key_share=0.5,
+            min_median=(0.0, 0.0),
+            exposure_error_share=0.0,
+            camera=CameraConfig(noise="field"),
+            stops="field",
+        )
+
+
+def sample_schedule(n_exposures: int, config: SynthesisConfig, generator: torch.Generator) -> ExposureSchedule:
+    """Draw exposures, ascending in the period, with a random phase: every exposure is the reference equally often.
+
+    Args:
+        n_exposures: N_e >= 2.
+        config: `stops` decides the distribution.
+        generator: where the numbers come from.
+
+    Returns:
+        The schedule. More than two exposures step evenly, by at most 4 stops in total or 1 stop each.
+
+    Raises:
+        ValueError: fewer than two exposures.
+    """
+    if n_exposures < 2:
+        raise ValueError(f"expected at least two exposures, found {n_exposures}")
+    rng = numpy_generator(generator)
+    if n_exposures == 2:
+        odds = (0.0, 0.5, 0.5, 0.0) if config.stops == "field" else (0.1, 0.35, 0.45, 0.1)
+        step = float(rng.choice((1.0, 2.0, 3.0, 4.0), p=odds))
+        if config.stops == "ours" and rng.random() < 0.15:
+            step = float(rng.uniform(1.0, 4.0))
+    elif config.stops == "field":
+        step = 2.0
+    else:
+        step = float(rng.choice([1.0, 1.5, 2.0], p=[0.25, 0.15, 0.6]))
+        if rng.random() < 0.15:
+            step = float(rng.uniform(1.0, 2.0))
+    if n_exposures > 3:
+        step = max(min(step, 4.0 / (n_exposures - 1)), 1.0)
+    return ExposureSchedule.from_stops([step * i for i in range(n_exposures)], start=int(rng.integers(0, n_exposures)))
+
+
+def scale_clip(hdr_clip: Tensor, ratio: float, config: SynthesisConfig, generator: torch.Generator) -> Tensor:
+    """Bring a clip to the camera's scale; one factor for the whole clip.
+
+    Args:
+        hdr_clip: (T, 3, H, W), linear, >= 0, any scale.
+        ratio: longest over shortest exposure.
+        config: anchoring.
+        generator: where the numbers come from.
+
+    Returns:
+        (T, 3, H, W), linear, 1.0 = saturation of the shortest exposure; not clipped yet.
+    """
+    rng = numpy_generator(generator)
+    low_key = rng.random() < config.low_key_share
+    percentile = float(rng.uniform(*config.percentile))
+    anchor = float(rng.uniform(*config.anchor))
+    maximum = float(rng.uniform(*config.low_key))
+    darkest, brightest = (math.log(max(m, 1e-6)) for m in config.min_median)
+    median_goal = math.exp(rng.uniform(darkest, brightest))
+    # Every 5th value is enough for a percentile and ten times faster.
+    values = np.sort(hdr_clip.flatten()[::5].numpy())
+    top = float(values[-1])
+    if top <= 0.0:
+        return hdr_clip.clone()
+    if low_key:
+        scale = maximum / top
+    else:
+        position = min(int(percentile / 100.0 * (len(values) - 1)), len(values) - 1)
+        scale = anchor / max(float(values[position]), 1e-3 * top)
+    median = float(values[len(values) // 2])
+    if config.min_median[1] > 0.0 and median > 0.0:
+        # At most two stops more: a mostly black scene stays dark instead of showing the source's rounding.
+        scale = min(max(scale, median_goal / (median * ratio)), 4.0 * scale)
+    return hdr_clip * scale
+
+
+def synthesize(
+    hdr_clip: Tensor, schedule: ExposureSchedule, config: SynthesisConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Expose an HDR clip.
+
+    Args:
+        hdr_clip: (T, 3, H, W), linear, any scale, on the CPU.
+        schedule: exposures; frame 0 of the clip has `schedule.exposure(0)`.
+        config: how.
+        generator: where the numbers come from.
+
+    Returns:
+        The LDR clip, (T, 3, H, W), gamma-encoded in [0, 1], and the truth, (T, 3, H, W), linear in [0, 1] with
+        1.0 = saturation of the shortest exposure.
+    """
+    truth = scale_clip(hdr_clip, schedule.ratio, config, generator)
+    camera = config.camera or CameraConfig.sample(generator)
+    rng = numpy_generator(generator)
+    actual = {e: e for e in schedule.relative}
+    if rng.random() < config.exposure_error_share:
+        for e in sorted(actual):
+            if e > 1.0:
+                error = config.exposure_error * float(np.clip(rng.standard_normal(), -3.0, 3.0))
+                actual[e] = e * (1.0 + error)
+    exposures = torch.tensor([actual[schedule.exposure(t)] for t in range(len(truth))])
+    ldr = expose(truth, exposures, camera, generator)
+    return ldr, truth.clamp(0.0, 1.0)

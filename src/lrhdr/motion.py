@@ -25,8 +25,8 @@ class MotionConfig:
     """
 
     median_speed: float = 3.0
-    spread: float = 1.0
-    max_speed: float = 32.0
+    spread: float = 1.1
+    max_speed: float = 40.0
     still_share: float = 0.12
     tremor: float = 0.35
 

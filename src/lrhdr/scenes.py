@@ -32,8 +32,8 @@ class SceneConfig:
         light_change_share: share of the layers whose brightness changes over time.
     """
 
-    camera: MotionConfig = field(default_factory=lambda: MotionConfig(median_speed=2.5, still_share=0.25))
-    objects: MotionConfig = field(default_factory=lambda: MotionConfig(median_speed=5.0, still_share=0.08))
+    camera: MotionConfig = field(default_factory=lambda: MotionConfig(median_speed=3.0, still_share=0.2))
+    objects: MotionConfig = field(default_factory=lambda: MotionConfig(median_speed=6.0, still_share=0.08))
     max_layers: int = 3
     blur_share: float = 0.12
     light_change_share: float = 0.1

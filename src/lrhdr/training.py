@@ -368,7 +368,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
                 model(batch.window, batch.interpolated, batch.exposures), batch.target, config.loss, bare.config.alpha
             )
             if not torch.isfinite(losses.total):
-                raise LrhdrError(f"training: the loss is {float(losses.total)} at step {step} (seed {config.seed})")
+                raise LrhdrError(f"training: the loss is {float(losses.total.detach())} at step {step} (seed {config.seed})")
             wrapped.zero_grad(set_to_none=True)
             fabric.backward(losses.total)
             if config.clip_gradient:

@@ -1,0 +1,82 @@
+"""Frame interpolators under one protocol, found by name, and the completion of a window with them.
+
+Public names: `Interpolator`, `AverageInterpolator`, `DISInterpolator`, `INTERPOLATORS`, `get_interpolator`,
+`complete_window`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lrhdr.checks import InputError, check_tensor
+from lrhdr.exposure import interpolation_pairs
+from lrhdr.interpolate.average import AverageInterpolator
+from lrhdr.interpolate.base import Interpolator
+from lrhdr.interpolate.flow import DISInterpolator
+
+__all__ = [
+    "INTERPOLATORS",
+    "AverageInterpolator",
+    "DISInterpolator",
+    "Interpolator",
+    "complete_window",
+    "get_interpolator",
+]
+
+INTERPOLATORS: dict[str, Callable[[], Interpolator]] = {
+    "average": AverageInterpolator,
+    "dis": DISInterpolator,
+}
+"""Name to constructor without arguments."""
+
+
+def get_interpolator(name: str) -> Interpolator:
+    """Build an interpolator by its name.
+
+    Raises:
+        InputError: unknown name; the message lists the known ones.
+    """
+    if name not in INTERPOLATORS:
+        raise InputError(f"interpolator: expected one of {', '.join(sorted(INTERPOLATORS))}, found {name!r}")
+    return INTERPOLATORS[name]()
+
+
+@torch.no_grad()
+def complete_window(window: Tensor, exposures: Tensor, interpolator: Interpolator) -> Tensor:
+    """Make the frames that the window lacks: each non-reference exposure at the time of the reference.
+
+    For k = 1 .. N-1 the pair at offsets -k and N-k is interpolated at fraction k / N from the first (`docs/method.md`).
+
+    Args:
+        window: (B, T, 3, H, W) with T = 2(N-1) + 1, gamma-encoded LDR in [0, 1], reference in the centre.
+        exposures: (B, T) relative, > 0.
+        interpolator: how to make them. It is told the gain that brings the pair to the window's longest exposure.
+
+    Returns:
+        (B, N-1, 3, H, W), gamma-encoded LDR, in the order k = 1 .. N-1; exposure k is `exposures[:, N-1-k]`.
+
+    Raises:
+        InputError: a window whose length is even or below 3, or exposures that do not fit it.
+    """
+    check_tensor(window, "window", ndim=5)
+    batch, length = window.shape[:2]
+    if length < 3 or length % 2 == 0:
+        raise InputError(f"window: expected an odd number of frames from 3, found {length}")
+    if tuple(exposures.shape) != (batch, length):
+        raise InputError(f"exposures: expected shape {(batch, length)}, found {tuple(exposures.shape)}")
+    frames = []
+    for first, second, fraction in interpolation_pairs((length + 1) // 2):
+        gains = (exposures.amax(dim=1) / exposures[:, first]).tolist()
+        if len(set(gains)) == 1:
+            frames.append(interpolator(window[:, first], window[:, second], fraction, gain=gains[0]))
+        else:
+            # A batch may mix phases of the schedule; the gain is a number per call.
+            rows = [
+                interpolator(window[i : i + 1, first], window[i : i + 1, second], fraction, gain=gain)
+                for i, gain in enumerate(gains)
+            ]
+            frames.append(torch.cat(rows))
+    return torch.stack(frames, dim=1)

@@ -1,0 +1,56 @@
+"""What an interpolator is: the contract that FILM, optical flow and the plain average share.
+
+An interpolator sees two frames of the *same* exposure and makes the frame between them. It is frozen: the pipeline
+never sends a gradient through it, and its parameters are no part of an LRHDR checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from lrhdr.checks import InputError, check_tensor
+
+
+@runtime_checkable
+class Interpolator(Protocol):
+    """Makes the frame at a fraction of the way between two frames of one exposure."""
+
+    @property
+    def name(self) -> str:
+        """Short name, recorded beside every result that used it."""
+        ...
+
+    def __call__(self, first: Tensor, second: Tensor, fraction: float, *, gain: float = 1.0) -> Tensor:
+        """Interpolate.
+
+        Args:
+            first: (B, 3, H, W), gamma-encoded LDR in [0, 1].
+            second: the later frame, same shape and exposure.
+            fraction: time of the result, 0 = `first`, 1 = `second`.
+            gain: linear-light gain >= 1 under which motion may be estimated (exposure of the brightest frame of the
+                window over the exposure of this pair): dark frames hide their structure in the lowest code values.
+                The result itself is never gained.
+
+        Returns:
+            (B, 3, H, W), gamma-encoded LDR in [0, 1] with the exposure of the pair.
+        """
+        ...
+
+
+def check_pair(first: Tensor, second: Tensor, fraction: float, gain: float) -> None:
+    """Check the arguments of an interpolator.
+
+    Raises:
+        InputError: frames that are not (B, 3, H, W) or differ in shape, a fraction outside [0, 1], a gain that is
+            not positive.
+    """
+    check_tensor(first, "first frame")
+    check_tensor(second, "second frame")
+    if first.shape != second.shape:
+        raise InputError(f"interpolation: frames differ in shape, {tuple(first.shape)} and {tuple(second.shape)}")
+    if not 0.0 <= fraction <= 1.0:
+        raise InputError(f"interpolation: expected a fraction in [0, 1], found {fraction}")
+    if not gain > 0.0:
+        raise InputError(f"interpolation: expected a positive gain, found {gain}")

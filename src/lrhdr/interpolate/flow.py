@@ -1,0 +1,232 @@
+"""Interpolation by classical optical flow: OpenCV's DIS (Kroeger et al., ECCV 2016) in both directions.
+
+Stages, per pair of frames of one exposure:
+
+1. Motion is estimated on 8-bit luminance copies, gained in linear light so that a dark frame shows its structure.
+2. Both flows are carried to the wanted time by forward splatting at half resolution. Each source pixel counts by its
+   forward-backward consistency, and the sum of what lands on a pixel says how well the frame sees that place: little
+   lands where it is hidden or outside the picture in that frame.
+3. Both frames are warped by the one velocity field. Where both see the place they are *averaged*, which halves the
+   noise variance; where only one does, it is taken; where neither does, plain temporal weights remain.
+
+Measured on real triplets (512 pixels wide, against true middle frames), steps 2 and 3 gain 0.2 to 0.25 dB over
+averaging two warped frames with each flow halved, for 1.25 times its cost. Blurring the copies, finer scales and
+larger patches were measured too, and did not help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lrhdr.interpolate.base import check_pair
+from lrhdr.radiometry import GAMMA
+
+Array = NDArray[np.float32]
+
+MIN_SIDE = 16
+"""Shortest side, in pixels, of which motion is estimated: DIS matches patches of 8, and below two there is no room."""
+
+_DIS_SIDE = 64
+"""Sides are padded to this for DIS: OpenCV 5 crashes on strips (16x128, 24x300), because it picks its coarsest scale
+mostly from the longer side. From 32 it survived 500 random sizes; 64 is that with a margin."""
+
+# Chosen by us, by measurement on real triplets: one pixel of round-trip error (plus a tenth of the motion) is where a
+# flow vector stops being believed; a disbelieved vector keeps 2 % of a vote, so that it decides where nothing else can.
+_CONSISTENCY_PX = 1.0
+_CONSISTENCY_RELATIVE = 0.1
+_FLOOR_VOTE = 0.02
+_OCCLUSION_FLOOR = 0.05
+
+
+@contextmanager
+def _one_cv2_thread() -> Iterator[None]:
+    """Run OpenCV on one thread, then restore: DIS cuts its search into stripes by thread count, and results follow."""
+    previous = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(previous)
+
+
+def _grid(height: int, width: int) -> tuple[Array, Array]:
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return x, y
+
+
+def _warp(image: Array, flow: Array, scale: float, grid: tuple[Array, Array]) -> Array:
+    """Backward warp of (H, W, C) by `scale * flow`, borders replicated.
+
+    The same rule as `lrhdr.warp.backward_warp` (tested to agree), by OpenCV: these arrays live outside torch, and
+    remap is ten times faster than gathering on a CPU.
+    """
+    x = grid[0] + np.float32(scale) * flow[..., 0]
+    y = grid[1] + np.float32(scale) * flow[..., 1]
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def _resize(array: Array, size: tuple[int, int], mode: int) -> Array:
+    """Resize (H, W) or (H, W, C) to `size`, given as OpenCV does: (width, height)."""
+    return np.asarray(cv2.resize(array, size, interpolation=mode), dtype=np.float32)
+
+
+def _luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
+    """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light."""
+    # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.
+    gained = np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))
+    luma = gained @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    return np.asarray(np.clip(np.rint(luma * 255.0), 0.0, 255.0), dtype=np.uint8)
+
+
+def _dis(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Array:
+    """DIS flow first -> second, (H, W, 2) in pixels, of 8-bit luminance of any size."""
+    height, width = first.shape
+    pads = (0, max(0, _DIS_SIDE - height), 0, max(0, _DIS_SIDE - width))
+    a, b = (cv2.copyMakeBorder(x, *pads, cv2.BORDER_REPLICATE) for x in (first, second))
+    # A fresh object each time: DIS keeps buffers of the last image size. No initial flow: a field of zeros would be
+    # taken as one, and measured 0.06 dB worse.
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = dis.calc(a, b, None)
+    return np.asarray(flow[:height, :width], dtype=np.float32).copy()
+
+
+def _estimate(first: Array, second: Array, gain: float) -> tuple[Array, Array]:
+    """DIS flow first -> second and second -> first, each (H, W, 2) in pixels."""
+    a, b = _luminance8(first, gain), _luminance8(second, gain)
+    return _dis(a, b), _dis(b, a)
+
+
+def _votes(flow: Array, back: Array, pixel: float, grid: tuple[Array, Array]) -> Array:
+    """How much each source pixel's vector is believed, (H, W) in (0, 1], from the round trip of the two flows."""
+    error = np.square(flow + _warp(back, flow, 1.0, grid)).sum(axis=-1)
+    motion = np.square(flow).sum(axis=-1)
+    tolerance = np.float32((_CONSISTENCY_PX * pixel) ** 2) + np.float32(_CONSISTENCY_RELATIVE**2) * motion
+    return np.asarray(np.exp(-error / tolerance) + _FLOOR_VOTE, dtype=np.float32)
+
+
+def _splat(flow: Array, scale: float, votes: Array, grid: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Carry a flow field forward along `scale * flow` with bilinear weights.
+
+    Returns:
+        (H, W) summed votes that land on each pixel, and (H, W, 2) the votes times the vectors.
+    """
+    height, width = votes.shape
+    x = grid[0] + np.float32(scale) * flow[..., 0]
+    y = grid[1] + np.float32(scale) * flow[..., 1]
+    x0, y0 = np.floor(x), np.floor(y)
+    fx, fy = x - x0, y - y0
+    ix, iy = x0.astype(np.int64), y0.astype(np.int64)
+    layers = np.zeros((3, height * width))
+    for dx, wx in ((0, 1.0 - fx), (1, fx)):
+        for dy, wy in ((0, 1.0 - fy), (1, fy)):
+            inside = (ix + dx >= 0) & (ix + dx < width) & (iy + dy >= 0) & (iy + dy < height)
+            index = ((iy + dy) * width + ix + dx)[inside]
+            weight = (wx * wy * votes)[inside]
+            layers[0] += np.bincount(index, weight, height * width)
+            layers[1] += np.bincount(index, weight * flow[..., 0][inside], height * width)
+            layers[2] += np.bincount(index, weight * flow[..., 1][inside], height * width)
+    planes = layers.reshape(3, height, width).astype(np.float32)
+    # Splatting under expansion leaves pinholes; a blur of less than a pixel closes them.
+    planes = np.stack([cv2.GaussianBlur(p, (0, 0), 0.7) for p in planes])
+    return planes[0], np.ascontiguousarray(planes[1:].transpose(1, 2, 0))
+
+
+def _intermediate(flow01: Array, flow10: Array, fraction: float) -> tuple[Array, Array, Array]:
+    """Velocity (first -> second, pixels) at time `fraction`, and how well each frame sees each pixel there.
+
+    Returns:
+        Velocity (H, W, 2), coverage by the first and by the second frame, each (H, W) in [0, 1].
+    """
+    height, width = flow01.shape[:2]
+    small = ((width + 1) // 2, (height + 1) // 2)
+    shrink = np.array([small[0] / width, small[1] / height], dtype=np.float32)
+    f01 = _resize(flow01, small, cv2.INTER_AREA) * shrink
+    f10 = _resize(flow10, small, cv2.INTER_AREA) * shrink
+    grid = _grid(small[1], small[0])
+    pixel = float(shrink.mean())
+    votes0, sum0 = _splat(f01, fraction, _votes(f01, f10, pixel, grid), grid)
+    votes1, sum1 = _splat(f10, 1.0 - fraction, _votes(f10, f01, pixel, grid), grid)
+    # The mean of both flows in place, with a weight that only matters where nothing lands.
+    tiny = np.float32(1e-4)
+    fallback = tiny * np.float32(0.5) * (f01 - f10)
+    total = (1.0 - fraction) * votes0 + fraction * votes1 + tiny
+    velocity = ((1.0 - fraction) * sum0 - fraction * sum1 + fallback) / total[..., None]
+    full = (width, height)
+    up = _resize(velocity.astype(np.float32), full, cv2.INTER_LINEAR) / shrink
+    seen0 = _resize(np.minimum(votes0, np.float32(1.0)), full, cv2.INTER_LINEAR)
+    seen1 = _resize(np.minimum(votes1, np.float32(1.0)), full, cv2.INTER_LINEAR)
+    return up, seen0, seen1
+
+
+def _interpolate_one(first: Array, second: Array, fraction: float, gain: float) -> Array:
+    """Interpolate one pair of (H, W, 3) frames."""
+    flow01, flow10 = _estimate(first, second, gain)
+    velocity, seen0, seen1 = _intermediate(flow01, flow10, fraction)
+    grid = _grid(*first.shape[:2])
+    warped0 = _warp(first, velocity, -fraction, grid)
+    warped1 = _warp(second, velocity, 1.0 - fraction, grid)
+    weight0 = (1.0 - fraction) * (seen0 + np.float32(_OCCLUSION_FLOOR))
+    weight1 = fraction * (seen1 + np.float32(_OCCLUSION_FLOOR))
+    share = (weight1 / (weight0 + weight1))[..., None].astype(np.float32)
+    return warped0 + share * (warped1 - warped0)
+
+
+def _to_arrays(batch: Tensor) -> Array:
+    """(B, 3, H, W) tensor to contiguous (B, H, W, 3) float32."""
+    return np.ascontiguousarray(batch.detach().float().clamp(0.0, 1.0).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def dis_flow(first: Tensor, second: Tensor, gain: float = 1.0) -> Tensor:
+    """Dense flow from `first` to `second` by DIS on luminance copies.
+
+    Args:
+        first: (B, 3, H, W), gamma-encoded LDR in [0, 1].
+        second: same shape; for flow to mean anything, of the same brightness.
+        gain: linear-light gain applied to the copies.
+
+    Returns:
+        (B, 2, H, W) in pixels, channel 0 = x; zero for images with a side below `MIN_SIDE`.
+
+    Raises:
+        InputError: frames of the wrong layout or of different shapes.
+    """
+    check_pair(first, second, 0.0, gain)
+    if min(first.shape[-2:]) < MIN_SIDE:
+        return first.new_zeros(first.shape[0], 2, *first.shape[-2:])
+    with _one_cv2_thread():
+        pairs = zip(_to_arrays(first), _to_arrays(second), strict=True)
+        flows = [_dis(_luminance8(a, gain), _luminance8(b, gain)) for a, b in pairs]
+    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous().to(first)
+
+
+class DISInterpolator:
+    """Bidirectional, occlusion-aware interpolation by DIS optical flow; see the module's docstring for the stages.
+
+    Deterministic, on the CPU, one thread. Works for any size: below `MIN_SIDE` pixels on a side it averages.
+    Follows motion up to about 50 pixels between the two frames.
+    """
+
+    name = "dis"
+
+    def __call__(self, first: Tensor, second: Tensor, fraction: float, *, gain: float = 1.0) -> Tensor:
+        """Interpolate; see `Interpolator` for the arguments.
+
+        Raises:
+            InputError: frames of the wrong layout or of different shapes, fraction or gain out of range.
+        """
+        check_pair(first, second, fraction, gain)
+        if min(first.shape[-2:]) < MIN_SIDE:
+            return torch.lerp(first, second, fraction)
+        with _one_cv2_thread():
+            pairs = zip(_to_arrays(first), _to_arrays(second), strict=True)
+            frames = [_interpolate_one(a, b, fraction, gain) for a, b in pairs]
+        out = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+        return out.to(first)

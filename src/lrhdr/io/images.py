@@ -65,6 +65,8 @@ class ImageInfo:
         sample: "uint8", "uint16", "half" or "float".
         orientation: the EXIF / TIFF orientation tag, 1 to 8 (1 = as stored).
         exposure_seconds: the exposure time of the EXIF data, in seconds; None where there is none.
+        iso: its sensitivity; None where there is none.
+        f_number: its aperture; None where there is none.
     """
 
     path: Path
@@ -74,6 +76,8 @@ class ImageInfo:
     sample: str
     orientation: int
     exposure_seconds: float | None
+    iso: float | None
+    f_number: float | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -247,8 +251,15 @@ def _info(file: Path, spec: Any) -> ImageInfo:
     orientation = spec.get_int_attribute("Orientation", 1)
     orientation = orientation if 1 <= orientation <= 8 else 1
     height, width = (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
-    seconds = spec.get_float_attribute("ExposureTime", 0.0)
-    return ImageInfo(file, height, width, spec.nchannels, sample, orientation, seconds if seconds > 0 else None)
+    seconds, iso, f_number = (
+        value if value > 0 else None
+        for value in (
+            spec.get_float_attribute("ExposureTime", 0.0),
+            float(spec.get_int_attribute("Exif:PhotographicSensitivity", 0)),
+            spec.get_float_attribute("FNumber", 0.0),
+        )
+    )
+    return ImageInfo(file, height, width, spec.nchannels, sample, orientation, seconds, iso, f_number)
 
 
 def _colour_channels(file: Path, spec: Any) -> list[int]:

@@ -1,0 +1,259 @@
+"""The one entrance for a clip: a folder of frames, a numbered sequence, or a video file.
+
+    folder/                  every image in it, in natural order (frame2 before frame10); one kind of file only
+    shot.%04d.png, shot.####.png, shot.@@@@.png      the files on disk that fit the pattern
+    clip.mp4                 anything that FFmpeg decodes
+
+Headers of all images are read when a source is opened, so that wrong sizes, wrong kinds and holes in the numbering are
+reported before work starts; pixels are decoded one frame at a time while iterating.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+from fileseq.constants import PAD_STYLE_HASH1
+from fileseq.exceptions import FileSeqException
+from fileseq.filesequence import FileSequence
+from numpy.typing import NDArray
+
+from lrhdr.checks import InputError
+from lrhdr.io.images import FRAME_SUFFIXES, read_info, read_ldr
+from lrhdr.io.metadata import natural_key, read_exposures_file, stops_from_tags
+from lrhdr.io.video import VideoReader
+
+_RAW_SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
+_PATTERN = re.compile(r"%\d*d|[#@]+")
+
+
+class FrameSource(ABC):
+    """A clip whose frames can be read in order, as often as needed; `source[a:b]` is a part of it, read when iterated.
+
+    Attributes:
+        name: the clip's name (of its folder or file, without suffix).
+        n_frames: how many frames iteration gives.
+        fps: frames per second; None where unknown.
+        size: (height, width).
+        exposures_stops: stops of one period, beginning with the first frame; None where the clip does not say.
+    """
+
+    name: str
+    n_frames: int
+    fps: Fraction | None
+    size: tuple[int, int]
+    exposures_stops: tuple[float, ...] | None
+
+    @abstractmethod
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """Read a range of frames.
+
+        Args:
+            start: index of the first one.
+            stop: index after the last one; None for the end.
+
+        Yields:
+            (H, W, 3) float32 in [0, 1], gamma-encoded R'G'B'.
+
+        Raises:
+            InputError: a frame cannot be read; the message names it.
+        """
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Read all frames from the first; see `frames`."""
+        return self.frames()
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+        return self.n_frames
+
+    def __getitem__(self, part: slice) -> FrameSource:
+        """A contiguous part of the clip, as a source of its own; its period of exposures begins with its first frame.
+
+        Raises:
+            InputError: no frame lies in it, or a step other than 1.
+        """
+        start, stop, step = part.indices(self.n_frames)
+        if step != 1 or start >= stop:
+            raise InputError(f"{self.name}: expected a contiguous part of frames 0:{self.n_frames}, found {part}")
+        return _Part(self, start, stop)
+
+
+class ImageSequence(FrameSource):
+    """Image files, one frame each."""
+
+    def __init__(self, files: Sequence[Path], name: str) -> None:
+        """Read the headers of all files.
+
+        Args:
+            files: the frames in order, at least one.
+            name: the clip's name.
+
+        Raises:
+            InputError: a header cannot be read, or the sizes differ.
+        """
+        infos = [read_info(file) for file in files]
+        for info in infos[1:]:
+            if info.size != infos[0].size:
+                found, expected = (f"{width}x{height}" for height, width in (info.size, infos[0].size))
+                raise InputError(f"{info.path}: found {found} pixels, expected {expected} as in {infos[0].path.name}")
+        self.files = tuple(files)
+        self.name = name
+        self.n_frames = len(infos)
+        self.fps = None
+        self.size = infos[0].size
+        self.exposures_stops = read_exposures_file(files[0].parent) or stops_from_tags(infos)
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """See `FrameSource.frames`."""
+        for file in self.files[start:stop]:
+            image = read_ldr(file)
+            if image.shape[:2] != self.size:  # the file was replaced since its header was read
+                found, expected = (f"{width}x{height}" for height, width in (image.shape[:2], self.size))
+                raise InputError(f"{file}: found {found} pixels, expected {expected}")
+            yield image
+
+
+class VideoFile(FrameSource):
+    """A video file of ordinary (SDR) video."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and count its frames.
+
+        Args:
+            path: the file.
+
+        Raises:
+            InputError: it cannot be decoded, is truncated, or is HDR video already.
+        """
+        self.reader = VideoReader(path)
+        if self.reader.transfer in ("pq", "hlg"):
+            raise InputError(
+                f"{path}: found {self.reader.transfer.upper()} (HDR) video, expected ordinary video to merge"
+            )
+        self.name = path.stem
+        self.n_frames = self.reader.count_frames()
+        self.fps = self.reader.fps
+        self.size = self.reader.size
+        self.exposures_stops = None
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """See `FrameSource.frames`; frames before `start` are decoded, but not converted."""
+        stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        count = start
+        for frame in islice(self.reader.timed_frames(start), max(stop - start, 0)):
+            yield frame.image
+            count += 1
+        if count < stop:
+            raise InputError(f"{self.reader.path}: found {count} decodable frames, expected {self.n_frames}")
+
+
+class _Part(FrameSource):
+    """A contiguous part of another source."""
+
+    def __init__(self, whole: FrameSource, start: int, stop: int) -> None:
+        self._whole, self._start = whole, start
+        self.name, self.fps, self.size = whole.name, whole.fps, whole.size
+        self.n_frames = stop - start
+        stops = whole.exposures_stops
+        phase = start % len(stops) if stops else 0
+        self.exposures_stops = stops[phase:] + stops[:phase] if stops else None
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        return self._whole.frames(self._start + start, self._start + stop)
+
+
+def open_frames(path: str | os.PathLike[str]) -> FrameSource:
+    """Open a clip.
+
+    Args:
+        path: a folder of frames, a pattern of numbered frames (`shot.%04d.png`, `shot.####.png`), or a video file.
+
+    Returns:
+        The clip, its frames not yet read.
+
+    Raises:
+        InputError: missing, empty, frames of different kinds or sizes, a hole in the numbering, a single image, or
+            something that cannot be decoded. The message says what was found and what was expected.
+    """
+    given = Path(path)
+    if given.is_dir():
+        files = _folder_frames(given)
+        return ImageSequence(files, given.resolve().name)
+    if given.is_file():
+        suffix = given.suffix.lower()
+        if suffix in FRAME_SUFFIXES:
+            raise InputError(f"{given}: found one frame, expected a folder of frames, a pattern, or a video file")
+        if suffix in _RAW_SUFFIXES:
+            raise InputError(f"{given}: found one raw image, expected a folder of frames (16-bit TIFF) or a video file")
+        return VideoFile(given)
+    if _PATTERN.search(given.name):
+        return ImageSequence(
+            _pattern_frames(given), _PATTERN.sub("", given.stem).rstrip("._- ") or given.resolve().parent.name
+        )
+    raise InputError(f"{given}: found nothing, expected a folder of frames or a video file")
+
+
+def _folder_frames(folder: Path) -> list[Path]:
+    """The frames of a folder in natural order; hidden files and other kinds of file are passed over."""
+    try:
+        visible = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({error.strerror})") from error
+    files = sorted((p for p in visible if p.suffix.lower() in FRAME_SUFFIXES), key=natural_key)
+    if not files:
+        raw = sum(p.suffix.lower() in _RAW_SUFFIXES for p in visible)
+        found = f"{raw} raw files (convert them to 16-bit TIFF first)" if raw else "no frames"
+        raise InputError(f"{folder}: found {found}, expected images: {', '.join(sorted(FRAME_SUFFIXES))}")
+    kinds = Counter(_kind(p) for p in files)
+    if len(kinds) > 1:
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        raise InputError(
+            f"{folder}: found {listed} files, expected one kind (a pattern such as {folder}/%04d.png picks one)"
+        )
+    _check_numbers(files)
+    return files
+
+
+def _pattern_frames(pattern: Path) -> list[Path]:
+    """The files on disk that fit a pattern of numbered frames, in order."""
+    try:
+        found = FileSequence.findSequenceOnDisk(str(pattern), strictPadding=True, pad_style=PAD_STYLE_HASH1)
+    except (FileSeqException, OSError) as error:
+        raise InputError(f"{pattern}: found no files of that pattern, expected numbered frames") from error
+    files = [Path(name) for name in found]
+    _check_numbers(files)
+    return files
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
+
+
+def _check_numbers(files: Sequence[Path]) -> None:
+    """Refuse a hole in consecutive numbering: the exposures after it would be taken for each other."""
+    names = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.name) for path in files]
+    if not all(names) or len({(m[1], m[3]) for m in names if m}) != 1:
+        return
+    numbers = sorted({int(m[2]) for m in names if m})
+    gaps = [later - earlier for earlier, later in pairwise(numbers)]
+    step = min(gaps, default=1)
+    holes = sum(gap // step - 1 for gap in gaps)
+    # A few holes in a regular numbering are lost frames; many, or none, are a person's own choice of frames.
+    if holes == 0 or 4 * holes > len(numbers) or any(gap % step for gap in gaps):
+        return
+    missing = sorted(set(range(numbers[0], numbers[-1], step)) - set(numbers))
+    shown = ", ".join(str(n) for n in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    raise InputError(
+        f"{files[0].parent}: found no frame number {shown} between {files[0].name} and {files[-1].name}, expected "
+        "all frames (a lost frame shifts the exposures of those after it)"
+    )

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +23,7 @@ from typing import Any
 import cv2
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lrhdr._version import __version__
@@ -32,6 +31,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.base import Sample
 from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
+from lrhdr.io.atomic import write_bytes
 
 __all__ = ["CachedSamples", "GenerationConfig", "SampleMaker", "build_cache", "generate_clip"]
 
@@ -76,13 +76,9 @@ def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, 
         "exposures": torch.stack([s.exposures for s in samples]).float(),
         "target": torch.stack([s.target.half() for s in samples]),
     }
-    path = _shard_path(folder, number)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, str(temporary), metadata={"tags": json.dumps([m[1] for m in made])})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Stacked video frames keep the decoder's channels-last strides, which safetensors refuses.
+    tensors = {name: x.contiguous() for name, x in tensors.items()}
+    write_bytes(_shard_path(folder, number), save(tensors, metadata={"tags": json.dumps([m[1] for m in made])}))
 
 
 def _shard_is_complete(path: Path, count: int) -> bool:
@@ -139,7 +135,7 @@ def build_cache(
         size: side of the samples, pixels; overrides `config.size`, as do the next named settings theirs.
         n_exposures: N_e.
         shard_size: samples per file.
-        workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
+        workers: processes. Each keeps its own decoded sources (about 3 GB with 18 videos).
         real_video_share: share of samples from video.
         exclude: shell patterns of source names to leave out.
         config: everything else.
@@ -207,9 +203,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any], count: int) -> None:
         if changed:
             raise InputError(f"{folder}: holds a cache made with other settings ({', '.join(changed)} differ)")
         count = max(count, int(found.get("count", 0)))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(manifest | {"count": count, "version": __version__}, indent=1))
-    temporary.replace(path)
+    write_bytes(path, json.dumps(manifest | {"count": count, "version": __version__}, indent=1).encode())
 
 
 class CachedSamples:

@@ -7,19 +7,20 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-import OpenImageIO as oiio
+from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
 from lrhdr.footage import moving_frames, split_shots
+from lrhdr.io.images import read_hdr, read_image
+from lrhdr.io.video import VideoReader
 from lrhdr.views import HdrSource, prepare_source
 
 _STILLS = (".exr", ".hdr")
@@ -74,37 +75,38 @@ def load_still(path: Path) -> HdrSource:
     """Read one scene-linear still.
 
     Raises:
-        InputError: the file cannot be read or has fewer than three channels.
+        InputError: the file cannot be read or holds no linear RGB.
     """
-    image = oiio.ImageBuf(str(path))
-    pixels = image.get_pixels(oiio.FLOAT)
-    if image.has_error or pixels is None or pixels.ndim != 3 or pixels.shape[2] < 3:
-        raise InputError(f"{path}: expected an RGB picture, found {image.geterror() or 'fewer than three channels'}")
-    return prepare_source(path.stem, pixels[:, :, :3])
+    return prepare_source(path.stem, read_hdr(path))
 
 
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    """Frames of a video file or a folder of pictures: (H, W, 3) uint8 RGB."""
+def _grey_frames(path: Path) -> Iterator[NDArray[np.float32]]:
+    """Luma of every frame, (H, W), about 0 to 255: enough to find cuts and borders, without converting colours."""
     if path.is_dir():
-        for file in sorted(p for p in path.iterdir() if p.suffix.lower() in _FRAMES):
-            image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-            if image is None:
-                raise InputError(f"{file}: cannot be read as a picture")
-            yield image[:, :, ::-1]
+        for file in _frame_files(path):
+            yield read_image(file).mean(2) * np.float32(255.0)
         return
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"
-            for frame in container.decode(stream):
-                yield frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, IndexError) as error:
-        raise InputError(f"{path}: cannot be read as a video ({error})") from error
+    reader = VideoReader(path)
+    for frame in reader.planes():
+        luma = frame.planes[0].astype(np.float32) * np.float32(255.0 / (2**frame.bits - 1))
+        yield np.rot90(luma, reader.rotation // 90)
 
 
-def _content_box(frames: Sequence[np.ndarray]) -> tuple[slice, slice]:
-    """Rows and columns inside black borders (letterbox), from a few frames."""
-    bright = np.max([f.max(2) for f in frames], 0)
+def _colour_frames(path: Path) -> Iterator[NDArray[np.float32]]:
+    """Every frame, (H, W, 3), encoded, [0, 1]."""
+    if path.is_dir():
+        return (read_image(file) for file in _frame_files(path))
+    return iter(VideoReader(path))
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _FRAMES)
+
+
+def _content_box(greys: Sequence[NDArray[np.float32]]) -> tuple[slice, slice]:
+    """Rows and columns inside black borders (letterbox), from the luma of a few frames."""
+    bright = np.max(np.stack(greys), 0)
+    # 24: limited-range black is 16.
     rows = np.flatnonzero(np.percentile(bright, 95, axis=1) > 24)
     columns = np.flatnonzero(np.percentile(bright, 95, axis=0) > 24)
     height, width = bright.shape
@@ -124,17 +126,17 @@ class Footage:
     """Frames of one video that are fit for use.
 
     Attributes:
-        name: of the file.
+        name: of the file, without suffix.
         shots: each (n, h, w, 3) uint8 RGB, downscaled, without cuts and repeats.
         energy: mean change per frame of each shot, grey levels (how much it moves).
     """
 
     name: str
-    shots: tuple[np.ndarray, ...]
+    shots: tuple[NDArray[np.uint8], ...]
     energy: tuple[float, ...]
 
 
-def load_footage(path: Path, *, short_side: int = 420, minimum: int = 256, max_frames: int = 120) -> Footage:
+def load_footage(path: Path, *, short_side: int = 420, minimum: int = 256, max_frames: int = 180) -> Footage:
     """Decode a video, downscale it by at least 1.5 where its size allows, and keep usable spans of it.
 
     Args:
@@ -149,50 +151,54 @@ def load_footage(path: Path, *, short_side: int = 420, minimum: int = 256, max_f
     Raises:
         InputError: cannot be decoded.
     """
-    thumbnails: list[np.ndarray] = []
-    # First pass for the cuts and the letterbox, second for the chosen frames: whole videos do not fit in memory.
-    probes: list[np.ndarray] = []
-    for i, frame in enumerate(_decode(path)):
-        if i >= _LONGEST_VIDEO:
-            break
-        small = cv2.resize(frame, (96, 54), interpolation=cv2.INTER_AREA)
-        thumbnails.append(small.mean(2))
+    # Two passes, the first in grey for cuts and borders: whole videos in colour do not fit in memory.
+    thumbnails: list[NDArray[np.float32]] = []
+    probes: list[NDArray[np.float32]] = []
+    for i, luma in enumerate(itertools.islice(_grey_frames(path), _LONGEST_VIDEO)):
+        thumbnails.append(np.asarray(cv2.resize(luma, (96, 54), interpolation=cv2.INTER_AREA), np.float32))
         if i % 50 == 0:
-            probes.append(frame)
+            probes.append(luma)
     if not thumbnails:
-        return Footage(path.name, (), ())
+        return Footage(path.stem, (), ())
     box = _content_box(probes)
     grey = np.stack(thumbnails)
+    spans = _spread_spans(grey, max_frames)
+    wanted = {i for span in spans for i in span}
+    chosen: dict[int, NDArray[np.uint8]] = {}
+    for i, frame in enumerate(itertools.islice(_colour_frames(path), max(wanted, default=-1) + 1)):
+        if i in wanted:
+            chosen[i] = _downscale(frame[box], short_side, minimum)
+    shots = tuple(np.stack([chosen[i] for i in span]) for span in spans)
+    energy = tuple(float(np.abs(np.diff(grey[span], axis=0)).mean()) for span in spans)
+    return Footage(path.stem, shots, energy)
+
+
+def _spread_spans(grey: NDArray[np.float32], max_frames: int) -> list[list[int]]:
+    """Choose spans of 9 to 30 moving frames without a cut, together about `max_frames`, spread over the video."""
     kept = moving_frames(grey)
     spans: list[list[int]] = []
     for first, stop in split_shots(grey[kept], shortest=9):
-        for start in range(first, stop, 30):
-            if min(start + 30, stop) - start >= 9:
-                spans.append(kept[start : min(start + 30, stop)])
+        pieces = [kept[start : min(start + 30, stop)] for start in range(first, stop, 30)]
+        spans.extend(piece for piece in pieces if len(piece) >= 9)
     count = max(1, max_frames // 30)
-    if len(spans) > count:
-        lengths = np.cumsum([len(s) for s in spans])
-        picks = np.searchsorted(lengths, (np.arange(count) + 0.5) * lengths[-1] / count)
-        spans = [spans[int(i)] for i in dict.fromkeys(picks.tolist())]
-    wanted = {i for span in spans for i in span}
-    by_index: dict[int, np.ndarray] = {}
-    for i, frame in enumerate(_decode(path)):
-        if not wanted or i > max(wanted):
-            break
-        if i in wanted:
-            frame = frame[box]
-            shorter = min(frame.shape[:2])
-            goal = min(max(minimum, min(short_side, round(shorter / 1.5))), shorter)
-            scale = Fraction(goal, shorter)
-            size = (max(round(frame.shape[1] * scale), goal), max(round(frame.shape[0] * scale), goal))
-            by_index[i] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    shots = tuple(np.stack([by_index[i] for i in span]) for span in spans)
-    energy = tuple(float(np.abs(np.diff(grey[span], axis=0)).mean()) for span in spans)
-    return Footage(path.name, shots, energy)
+    if len(spans) <= count:
+        return spans
+    lengths = np.cumsum([len(s) for s in spans])
+    picks = np.searchsorted(lengths, (np.arange(count) + 0.5) * lengths[-1] / count)
+    return [spans[int(i)] for i in dict.fromkeys(picks.tolist())]
+
+
+def _downscale(frame: NDArray[np.float32], short_side: int, minimum: int) -> NDArray[np.uint8]:
+    """Bring an encoded frame to at most `short_side` and to two thirds of its size, but not below `minimum`."""
+    shorter = min(frame.shape[:2])
+    goal = min(max(minimum, min(short_side, round(shorter / 1.5))), shorter)
+    height, width = (max(round(side * goal / shorter), goal) for side in frame.shape[:2])
+    small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    return np.rint(small.clip(0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 class VideoLibrary:
-    """The videos of a folder, decoded when first asked for and kept downscaled (about 100 MB each).
+    """The videos of a folder, decoded when first asked for and kept downscaled (about 130 MB each).
 
     Args:
         folder: with video files or folders of frames.
@@ -236,7 +242,7 @@ class VideoLibrary:
 
 def sample_footage(
     footage: Footage, n_frames: int, size: tuple[int, int], rng: np.random.Generator, least: tuple[int, int]
-) -> np.ndarray | None:
+) -> NDArray[np.uint8] | None:
     """Cut a clip out of footage: a span, a frame skip for more motion, a zoom, and a crop that moves rather than not.
 
     Args:

@@ -142,7 +142,7 @@ class Reconstructor:
         name: what to call the method in messages.
 
     Raises:
-        InputError: unknown interpolator, or tile options that do not fit the network.
+        InputError: unknown interpolator, a device that cannot be used, or tile options that do not fit the network.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Reconstructor:
         composite: bool = False,
         name: str | None = None,
     ) -> None:
-        self.device = torch.device(device)
+        self.device = _usable_device(device)
         self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
         if isinstance(method, nn.Module):
             # channels_last makes the convolutions 1.5 times faster on CPUs, at no cost in accuracy.
@@ -260,7 +260,7 @@ class Reconstructor:
             )
 
     def reconstruct(
-        self, frames: Iterable[Frame], schedule: ExposureSchedule, *, skip: Container[int] = ()
+        self, frames: Iterable[Frame], schedule: ExposureSchedule, *, skip: Container[int] = (), first: int = 0
     ) -> Iterator[HdrFrame]:
         """Reconstruct a video, frame by frame.
 
@@ -271,6 +271,8 @@ class Reconstructor:
             frames: the video's frames in order, all of one size (see the module's docstring).
             schedule: which exposure each frame has.
             skip: indices for which nothing is computed or yielded (already done).
+            first: index of the first frame that `frames` gives, for a part of a video. If it is not 0, the first
+                N_e - 1 frames serve as neighbours only and are not reconstructed.
 
         Yields:
             One `HdrFrame` per input frame that is not in `skip`, in order.
@@ -281,9 +283,9 @@ class Reconstructor:
         """
         self.check_schedule(schedule)
         n = schedule.n_exposures
-        source = enumerate(frames)
+        source = enumerate(frames, first)
         held: deque[tuple[int, Tensor]] = deque()
-        count, ended, index = 0, False, 0
+        count, ended, index = first, False, first + (n - 1 if first else 0)
         while not ended or index < count:
             # The window of frame i reaches to frame i + N_e - 1; at the first frame too, since a missing neighbour
             # is replaced by one from within the first period.
@@ -334,6 +336,14 @@ class Reconstructor:
             }
         radiance = np.ascontiguousarray(hdr[0].permute(1, 2, 0).cpu().numpy())
         return HdrFrame(index, radiance, schedule.exposure(index), **maps)
+
+
+def _usable_device(device: str | torch.device) -> torch.device:
+    """The device, after making sure that it works here."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device: {device} cannot be used here ({str(error).splitlines()[0]})") from error
 
 
 def _set_threads(threads: int) -> None:

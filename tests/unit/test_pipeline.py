@@ -106,6 +106,19 @@ def test_skipped_frames_are_neither_computed_nor_yielded() -> None:
     np.testing.assert_array_equal(part[1].radiance, whole[3].radiance)
 
 
+@pytest.mark.parametrize(("schedule", "first"), [(TWO, 3), (THREE, 4), (THREE, 6)])
+def test_a_part_of_a_video_gives_the_frames_of_the_whole(schedule: ExposureSchedule, first: int) -> None:
+    rng = np.random.default_rng(0)
+    frames = list(rng.integers(0, 256, (10, 4, 4, 3), dtype=np.uint8))
+    reconstructor = Reconstructor(lambda w, i, e: (w.sum(1) + i.sum(1)) * e.sum(), "average")
+    whole = list(reconstructor.reconstruct(frames, schedule))
+    part = list(reconstructor.reconstruct(frames[first:], schedule, first=first))
+    assert [p.index for p in part] == list(range(first + schedule.n_exposures - 1, 10))
+    for p in part:
+        assert p.exposure == whole[p.index].exposure
+        np.testing.assert_array_equal(p.radiance, whole[p.index].radiance)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (33, 17), (8, 8)])
 @pytest.mark.parametrize("schedule", [TWO, THREE])
 def test_network_takes_any_size_and_returns_it(size: tuple[int, int], schedule: ExposureSchedule) -> None:

@@ -13,9 +13,8 @@ import json
 import math
 import os
 import time
-import tomllib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,147 +25,15 @@ from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.data.base import Sample, crop_and_augment
 from lrhdr.data.generated import CachedSamples
-from lrhdr.losses import LossConfig, lrhdr_loss, oracle_index
-from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.losses import lrhdr_loss, oracle_index
+from lrhdr.models.lrhdr import LRHDR
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law
+from lrhdr.training_config import TrainConfig
 from lrhdr.weights import WeightsRecord, load_pretrained, save_weights
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that a run depends on; read from TOML by `load_config`.
-
-    Attributes:
-        data: folder made by `lrhdr synthesize`.
-        output: run folder: checkpoint, weights, log.
-        name: name of the weights in their record.
-        preset: network size, "compact" or "paper".
-        n_exposures: N_e of the samples and the network.
-        model: changes to the preset (keys of `LRHDRConfig`; nested for `accr`, `apswf`).
-        loss: loss weights.
-        steps: optimiser steps in all.
-        batch: samples per step, over all processes.
-        crop: side of the square crops, px, a multiple of 8.
-        lr: peak learning rate of the voting network.
-        lr_accr: peak learning rate of ACCR.
-        lr_final: where the cosine ends.
-        warmup: steps of linear warm-up.
-        weight_decay: of AdamW.
-        clip_gradient: largest gradient norm; 0 for none.
-        ema: decay of the moving average of the weights that is validated and saved.
-        seed: of initialisation, data order and augmentation.
-        validation: samples held out from the end of the data.
-        validate_every: steps between validations.
-        log_every: steps between log lines.
-        checkpoint_minutes: minutes between checkpoints.
-        init_from: weights (name or file) to start from; "" for random ones.
-        threads: torch threads per process; 0 leaves torch's choice.
-        precision: Fabric's precision ("32-true", "bf16-mixed" on GPUs).
-    """
-
-    data: str
-    output: str
-    name: str = "compact-2exp"
-    preset: str = "compact"
-    n_exposures: int = 2
-    model: dict[str, Any] = field(default_factory=dict)
-    loss: LossConfig = field(default_factory=LossConfig)
-    steps: int = 1000
-    batch: int = 8
-    crop: int = 128
-    lr: float = 1e-3
-    lr_accr: float = 1e-3
-    lr_final: float = 1e-6
-    warmup: int = 100
-    weight_decay: float = 1e-4
-    clip_gradient: float = 1.0
-    ema: float = 0.999
-    seed: int = 0
-    validation: int = 64
-    validate_every: int = 500
-    log_every: int = 20
-    checkpoint_minutes: float = 3.0
-    init_from: str = ""
-    threads: int = 1
-    precision: str = "32-true"
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            InputError: a value outside its range.
-        """
-        checks = {
-            "steps": self.steps >= 1,
-            "batch": self.batch >= 1,
-            "crop": self.crop >= 16 and self.crop % LRHDR.MULTIPLE == 0,
-            "validation": self.validation >= 0,
-            "ema": 0.0 <= self.ema < 1.0,
-            "lr": min(self.lr, self.lr_accr, self.lr_final) > 0.0,
-        }
-        for name, fine in checks.items():
-            if not fine:
-                raise InputError(f"training configuration: {name} = {getattr(self, name)} is out of range")
-
-    def model_config(self) -> LRHDRConfig:
-        """The preset with this run's changes.
-
-        Raises:
-            InputError: unknown preset or field.
-        """
-        try:
-            values = LRHDRConfig.preset(self.preset, self.n_exposures).to_dict()
-            for key, value in self.model.items():
-                nested = isinstance(value, dict) and isinstance(values.get(key), dict)
-                values[key] = {**values[key], **value} if nested else (None if value == "none" else value)
-            return LRHDRConfig.from_dict(values)
-        except ValueError as error:
-            raise InputError(f"training configuration: {error}") from None
-
-
-def load_config(path: str | os.PathLike[str], overrides: dict[str, Any] | None = None) -> TrainConfig:
-    """Read a TOML file whose keys are the fields of `TrainConfig`.
-
-    Args:
-        path: the file.
-        overrides: values that replace the file's.
-
-    Raises:
-        InputError: missing file, bad TOML, unknown keys, bad values.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a readable TOML file ({error})") from None
-    values.update(overrides or {})
-    return config_from_dict(values, str(path))
-
-
-def config_from_dict(values: dict[str, Any], name: str) -> TrainConfig:
-    """Build a `TrainConfig` from plain values.
-
-    Raises:
-        InputError: unknown or missing keys, bad values.
-    """
-    known = {f.name for f in fields(TrainConfig)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InputError(f"{name}: unknown keys {unknown}")
-    given = dict(values)
-    try:
-        if isinstance(given.get("loss"), dict):
-            given["loss"] = LossConfig(**given["loss"])
-        return TrainConfig(**given)
-    except LrhdrError as error:
-        raise InputError(f"{name}: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: {error}") from None
 
 
 def learning_rate_factor(step: int, config: TrainConfig, peak: float) -> float:
@@ -265,7 +132,11 @@ def _build_fabric(config: TrainConfig) -> Fabric:
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // processes
     strategy = "ddp" if processes * nodes > 1 else "auto"
     return Fabric(
-        accelerator="auto", devices=processes, num_nodes=nodes, strategy=strategy, precision=config.precision
+        accelerator="auto",
+        devices=processes,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=config.precision,  # type: ignore[arg-type]
     )
 
 
@@ -312,7 +183,9 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
     samples = CachedSamples(Path(config.data))
     count = len(samples) - config.validation
     if count < 1:
-        raise InputError(f"{config.data}: found {len(samples)} samples, expected more than {config.validation} to hold out")
+        raise InputError(
+            f"{config.data}: found {len(samples)} samples, expected more than {config.validation} to hold out"
+        )
     held_out = range(count, len(samples))
 
     torch.manual_seed(config.seed)
@@ -368,7 +241,9 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
                 model(batch.window, batch.interpolated, batch.exposures), batch.target, config.loss, bare.config.alpha
             )
             if not torch.isfinite(losses.total):
-                raise LrhdrError(f"training: the loss is {float(losses.total.detach())} at step {step} (seed {config.seed})")
+                raise LrhdrError(
+                    f"training: the loss is {float(losses.total.detach())} at step {step} (seed {config.seed})"
+                )
             wrapped.zero_grad(set_to_none=True)
             fabric.backward(losses.total)
             if config.clip_gradient:
@@ -431,6 +306,3 @@ def _check_resume(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> 
     differing = [key for key in plain if key not in _MAY_CHANGE and saved.get(key) != plain[key]]
     if differing:
         raise InputError(f"{path}: made with other values of {differing}; use another output folder or restore them")
-
-
-__all__ = ["TrainConfig", "config_from_dict", "load_config", "train", "validate"]

@@ -1,7 +1,7 @@
 """Pretrained weights: records, bundled files, strict loading.
 
-A weights file is safetensors; its metadata holds one JSON record (`WeightsRecord`): name, network configuration, what it
-was trained on and what it scored. Nothing is unpickled, ever. Bundled files lie in `lrhdr/weights/`.
+A weights file is safetensors; its metadata holds one JSON record (`WeightsRecord`): name, network configuration, what
+it was trained on and what it scored. Nothing is unpickled, ever. Bundled files lie in `lrhdr/weights/`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ def load_pretrained(name_or_path: str | os.PathLike[str] = "compact-2exp") -> tu
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"{path}: tensors do not fit the record's configuration: {' '.join(str(error).split())}") from None
+        raise WeightsError(
+            f"{path}: tensors do not fit the record's configuration: {' '.join(str(error).split())}"
+        ) from None
     bad = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if bad:
         raise WeightsError(f"{path}: values that are not finite in {bad[:3]}")

@@ -125,7 +125,7 @@ def test_configuration_round_trips_and_refuses_nonsense():
         lambda: ACCRConfig(channels=0),
         lambda: APSWFConfig(widths=(1, 2, 3)),
     ):
-        with pytest.raises(ValueError, match="expected|unknown|unexpected"):
+        with pytest.raises(ValueError, match=r"expected|unknown|unexpected"):
             bad()
 
 

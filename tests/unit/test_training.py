@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -14,7 +15,8 @@ from lrhdr import training
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.data.generated import CachedSamples
-from lrhdr.training import TrainConfig, draw_batch, learning_rate_factor, load_config, train
+from lrhdr.training import draw_batch, learning_rate_factor, train
+from lrhdr.training_config import TrainConfig, load_config
 
 TINY = {
     "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_layers": 1},
@@ -76,7 +78,9 @@ def test_run_writes_weights_log_and_checkpoint(config: TrainConfig):
     assert path == Path(config.output) / "compact-2exp.safetensors"
     rows = list(csv.DictReader((path.parent / "log.csv").open()))
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert rows[2]["val_psnr"] and rows[5]["val_oracle"] and not rows[0]["val_psnr"]
+    assert rows[2]["val_psnr"]
+    assert rows[5]["val_oracle"]
+    assert not rows[0]["val_psnr"]
     assert float(rows[5]["val_oracle"]) > float(rows[5]["val_reference"])
     assert any("steps/s" in line and "left" in line for line in lines)
     assert load_checkpoint(path.parent / "last.pt")["step"] == 6
@@ -147,12 +151,14 @@ def test_learning_rate_warms_up_and_ends_where_it_should():
     assert factors[0] == pytest.approx(0.1)
     assert factors[9] == factors[10] == 1.0
     assert factors[100] == pytest.approx(1e-3)
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors))
 
 
 def test_configuration_file(tmp_path: Path):
     path = tmp_path / "run.toml"
-    path.write_text('data = "d"\noutput = "o"\nsteps = 5\n[loss]\nvote = 0.2\n[model]\nfusion = "softmax"\naccr = "none"\n')
+    path.write_text(
+        'data = "d"\noutput = "o"\nsteps = 5\n[loss]\nvote = 0.2\n[model]\nfusion = "softmax"\naccr = "none"\n'
+    )
     config = load_config(path, {"seed": 4})
     assert (config.steps, config.loss.vote, config.seed) == (5, 0.2, 4)
     assert config.model_config().fusion == "softmax"
@@ -201,7 +207,11 @@ def test_two_processes_give_the_weights_of_one(config: TrainConfig, tmp_path: Pa
     one = weights(train(dataclasses.replace(config, model=model, steps=3)))
     script = tmp_path / "run.py"
     values = {**dataclasses.asdict(config), "model": model, "steps": 3, "output": str(tmp_path / "two")}
-    script.write_text(f"from lrhdr.training import config_from_dict, train\ntrain(config_from_dict({values!r}, 'x'))\n")
+    script.write_text(
+        "from lrhdr.training import train\n"
+        "from lrhdr.training_config import config_from_dict\n"
+        f"train(config_from_dict({values!r}, 'x'))\n"
+    )
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(script)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)

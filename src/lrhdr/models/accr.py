@@ -14,6 +14,7 @@ What differs from the paper (open or chosen by us):
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -102,7 +103,7 @@ class Decoder(nn.Module):
     def __init__(self, channels: int, hidden: int, layers: int) -> None:
         super().__init__()
         widths = [channels] + [hidden] * layers
-        self.body = nn.ModuleList(conv3x3(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.body = nn.ModuleList(conv3x3(a, b) for a, b in itertools.pairwise(widths))
         self.last = zero_init(conv3x3(hidden, 12))
 
     def forward(self, features: Tensor) -> Tensor:

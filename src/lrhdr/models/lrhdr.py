@@ -215,4 +215,6 @@ class LRHDR(nn.Module):
             if tuple(tensor.shape) != shape:
                 raise InputError(f"{name}: expected shape {shape} for {n} exposures, found {tuple(tensor.shape)}")
         if height % self.MULTIPLE or width % self.MULTIPLE:
-            raise InputError(f"window: expected height and width to be multiples of {self.MULTIPLE}, found {height}x{width}")
+            raise InputError(
+                f"window: expected height and width to be multiples of {self.MULTIPLE}, found {height}x{width}"
+            )

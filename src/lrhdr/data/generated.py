@@ -135,7 +135,7 @@ def build_cache(
         size: side of the samples, pixels; overrides `config.size`, as do the next named settings theirs.
         n_exposures: N_e.
         shard_size: samples per file.
-        workers: processes. Each keeps its own decoded sources (about 3 GB with 18 videos).
+        workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
         real_video_share: share of samples from video.
         exclude: shell patterns of source names to leave out.
         config: everything else.

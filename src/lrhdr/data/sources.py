@@ -136,7 +136,7 @@ class Footage:
     energy: tuple[float, ...]
 
 
-def load_footage(path: Path, *, short_side: int = 420, minimum: int = 256, max_frames: int = 180) -> Footage:
+def load_footage(path: Path, *, short_side: int = 420, minimum: int = 256, max_frames: int = 120) -> Footage:
     """Decode a video, downscale it by at least 1.5 where its size allows, and keep usable spans of it.
 
     Args:
@@ -198,7 +198,7 @@ def _downscale(frame: NDArray[np.float32], short_side: int, minimum: int) -> NDA
 
 
 class VideoLibrary:
-    """The videos of a folder, decoded when first asked for and kept downscaled (about 130 MB each).
+    """The videos of a folder, decoded when first asked for and kept downscaled (about 100 MB each).
 
     Args:
         folder: with video files or folders of frames.

@@ -143,19 +143,16 @@ class _Sheet:
     def _row(self, y: int, cells: Sequence[_Cell]) -> int:
         across = (self.width - 2 * self.margin - (len(cells) - 1) * self.gutter) // len(cells)
         height, width = cells[0].picture.shape[:2]
-        # Tall pictures are held to the height of a square cell and centred on the cell's ground.
-        shown_height = max(1, min(across, round(across * height / width)))
+        # Tall pictures are held to 5:4, or the sheet would need scrolling; they stay flush with their captions.
+        shown_height = max(1, min(round(1.25 * across), round(across * height / width)))
         shown_width = max(1, min(across, round(shown_height * width / height)))
         bottom = y
         for i, cell in enumerate(cells):
             x = self.margin + i * (across + self.gutter)
-            ground = tuple(c + 10 for c in BACKGROUND)
-            self.pen.rectangle((x, y, x + across - 1, y + shown_height - 1), fill=ground)
-            picture = Image.fromarray(_resize(cell.picture, (shown_height, shown_width)))
-            self.page.paste(picture, (x + (across - shown_width) // 2, y))
+            self.page.paste(Image.fromarray(_resize(cell.picture, (shown_height, shown_width))), (x, y))
             if cell.accent:
                 edge = max(2, self.leading // 3)
-                self.pen.rectangle((x, y, x + across - 1, y + shown_height - 1), outline=ACCENT, width=edge)
+                self.pen.rectangle((x, y, x + shown_width - 1, y + shown_height - 1), outline=ACCENT, width=edge)
             below = self._line(y + shown_height + self.leading, cell.title, self.medium, TEXT, x)
             bottom = max(bottom, self._line(below, cell.detail, self.small, QUIET, x))
         return bottom

@@ -347,7 +347,7 @@ def _write_sheet(
     sheet = contact_sheet(
         frame,
         title=title,
-        subtitle=f"frame {frame.index} of 0 to {count - 1}, {width} x {height} pixels, exposures {exposures}",
+        subtitle=f"frame {frame.index}; {count} frames of {width} x {height} pixels, exposures {exposures}",
         seconds=None if seconds is None else [seconds[schedule.phase(i)] for i in frame.window_indices],
     )
     make_parent(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,11 @@ import numpy as np
 import OpenEXR
 import pytest
 from clips import Outcome, scene
-from lrhdr.baselines import BASELINES
 
 from lrhdr import cli
+from lrhdr.baselines import BASELINES
 from lrhdr.interpolate import INTERPOLATORS
-from lrhdr.io.images import read_exr, read_exr_header, read_image
+from lrhdr.io.images import read_exr, read_exr_header, read_image, write_exr
 from lrhdr.io.video import VideoReader
 from lrhdr.runs import NETWORK, RunOptions
 
@@ -208,6 +209,28 @@ def test_info_shows_presets_and_records(lrhdr: Run, tiny_weights: Write) -> None
     assert "random-2" in result.out
     assert "sha256" in result.out
     assert lrhdr("info", "--height", 0).status == 2
+
+
+def test_demo_reconstructs_scores_and_says_where(
+    lrhdr: Run, write_clip: Write, tiny_weights: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(count=6)
+    (clip / "truth").mkdir()
+    for i in (1, 2, 4):
+        write_exr(clip / "truth" / f"{i:03d}.exr", scene(18, 32).astype(np.float32))
+    monkeypatch.setattr("lrhdr.demo.CLIP", clip)
+    for _ in range(2):  # a second time, into the same folder
+        result = lrhdr("demo", "-o", tmp_path / "demo", "--weights", tiny_weights(), "--threads", 1)
+        assert result.status == 0, result.err
+    assert names(tmp_path / "demo") == ["frames", "preview.mp4", "sheet.png"]
+    assert len(list((tmp_path / "demo" / "frames").glob("demo.*.exr"))) == 6
+    match = re.search(
+        r"PSNR_T over 3 frames with ground truth: ([\d.]+) dB \(completion merge: ([\d.]+) dB\)", result.out
+    )
+    assert match, result.out
+    assert all(20.0 < float(score) < 80.0 for score in match.groups())
+    monkeypatch.setattr("lrhdr.demo.CLIP", tmp_path / "none")
+    assert "not part of this installation" in lrhdr("demo", "-o", tmp_path / "demo").err
 
 
 def test_no_command_shows_help(lrhdr: Run) -> None:

@@ -38,8 +38,11 @@ class _UsageError(LrhdrError):
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows real defaults, and none for switches and for options that have nothing to show."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False) or action.required:
+        if action.default is None or action.default is False or action.required:
             return action.help
         return super()._get_help_string(action)
 
@@ -99,9 +102,14 @@ def _fail(message: str, status: int, kind: str = "error: ") -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = _Parser(prog="lrhdr", description="HDR video from footage whose frames alternate between exposures.")
+    parser = _Parser(
+        prog="lrhdr",
+        description="HDR video from footage whose frames alternate between exposures.",
+        epilog="lrhdr COMMAND --help explains a command.",
+        formatter_class=_Help,
+    )
     parser.add_argument("--version", action="version", version=f"lrhdr {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND", parser_class=_Parser)
 
     def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, formatter_class=_Help)

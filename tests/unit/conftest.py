@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -15,6 +14,8 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
 
     The system says EFBIG ("file too large") instead of ENOSPC; both reach the code under test as an `OSError`.
     """
+
+    resource = pytest.importorskip("resource", reason="limits on file size are a POSIX matter")
 
     @contextmanager
     def limited(size: int) -> Iterator[None]:

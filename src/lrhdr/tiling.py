@@ -3,7 +3,10 @@
 Both work on the last two axes (H, W), so that images, clips and candidate stacks go through the same code.
 
 Tiles differ from the whole frame where a network pools over the whole frame (triplet attention gates rows and columns
-from whole-frame statistics), so tiling is off unless asked for, and the difference is bounded by a test.
+from whole-frame statistics), so tiling is off unless asked for, and the difference is bounded by a test. Measured with
+a compact network on real footage of 720x1280 pixels, tiles against the whole frame (worse of both polarities; the
+overlap hardly matters): 256 px 46 dB PSNR_T, at most 0.054 in the T domain; 384 px 49 dB, 0.036; 512 px 55 dB, 0.026;
+768 px 59 dB, 0.019. Peak memory at 1920x1080: 2.0 GiB whole, 0.8 GiB in tiles of 512 px.
 """
 
 from __future__ import annotations

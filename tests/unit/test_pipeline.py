@@ -15,7 +15,8 @@ from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.pipeline import Reconstructor, composite_with_reference, frame_to_tensor
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tiling import TileGrid, pad_to_multiple, run_tiled
-from lrhdr.weights import WeightsRecord, save_weights
+from lrhdr.tonemap import mu_law
+from lrhdr.weights import WeightsRecord, bundled_names, save_weights
 
 TWO = ExposureSchedule((1.0, 8.0))
 THREE = ExposureSchedule((1.0, 4.0, 16.0))
@@ -268,6 +269,27 @@ def test_tiles_of_the_network_stay_close_to_the_whole_frame() -> None:
         assert np.abs(a.radiance - b.radiance).mean() < 0.02
         assert b.weights is not None
         np.testing.assert_allclose(b.weights.sum(axis=0), 1.0, atol=1e-5)
+
+
+def test_tiles_of_the_bundled_network_stay_within_the_stated_bound() -> None:
+    if "compact-2exp" not in bundled_names():
+        pytest.skip("compact-2exp is not bundled")
+    rng = np.random.default_rng(0)
+    small = torch.from_numpy(rng.normal(size=(1, 3, 12, 16)))
+    texture = 2.0 ** (-4.0 + 2.0 * torch.nn.functional.interpolate(small, (192, 280), mode="bicubic"))[0]
+    frames = []
+    for i in range(3):
+        light = texture[..., 8 * i : 8 * i + 256].permute(1, 2, 0).numpy() * TWO.exposure(i)
+        noisy = light + rng.normal(size=light.shape) * np.sqrt(light.clip(0) / 4000 + 2.5e-7)
+        frames.append(np.rint(255 * noisy.clip(0, 1) ** (1 / 2.2)).astype(np.uint8))
+    whole, tiled = (
+        [torch.from_numpy(o.radiance) for o in Reconstructor.from_pretrained(tile=t).reconstruct(frames, TWO)]
+        for t in (None, 128)
+    )
+    for a, b in zip(whole, tiled, strict=True):
+        difference = (mu_law(a) - mu_law(b)).abs()
+        assert difference.square().mean() < 10**-4.0  # 40 dB; larger tiles come closer (see lrhdr.tiling)
+        assert difference.max() < 0.15
 
 
 def test_tile_options_are_checked() -> None:

@@ -1,8 +1,9 @@
 """Pictures of results: vote map, false-colour luminance, display views and the fixed tone map of a preview.
 
 Everything here returns (H, W, 3) uint8 RGB, sRGB-encoded, and reads no files. Colours are fixed, so that two pictures
-can be compared; they follow Okabe and Ito's palette for colour-blind readers (blue, sky, bluish green, orange,
-vermillion, reddish purple), where lightness tells members of one family apart.
+can be compared; they follow Okabe and Ito's palette for colour-blind readers. Votes often share a pixel between a frame
+and its calibrated version, so these pairs mix to colours that no other pair gives: white and vermillion (reference) to
+salmon, bluish green and yellow (interpolated) to lime; neighbours in time are blue and sky.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _REFERENCE: Colour = (242, 242, 242)
 _BEFORE: tuple[Colour, Colour] = ((0, 114, 178), (0, 58, 100))
 _AFTER: tuple[Colour, Colour] = ((86, 180, 233), (184, 226, 250))
 _INTERPOLATED: tuple[Colour, Colour] = ((0, 158, 115), (140, 222, 194))
-_CALIBRATED_REFERENCE: Colour = (230, 159, 0)
-_CALIBRATED: tuple[Colour, Colour] = ((213, 94, 0), (204, 121, 167))
+_CALIBRATED_REFERENCE: Colour = (213, 94, 0)
+_CALIBRATED: tuple[Colour, Colour] = ((240, 228, 66), (176, 150, 0))
 
 _LUMINANCE_709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 FALSE_COLOUR_STOPS = 12

@@ -105,7 +105,7 @@ def contact_sheet(
     else:
         entries = candidates(n, frame.window_exposures, frame.weights.shape[0])
         outputs.append(
-            _Cell(vote_map(frame.weights, entries), "Vote map", "which candidates each pixel is made of; shares below")
+            _Cell(vote_map(frame.weights, entries), "Vote map", "colours mix where candidates share a pixel")
         )
         shares = frame.weights.mean(axis=(1, 2))
         legend = [(e, f"{100.0 * s:.1f} %") for e, s in zip(entries, shares, strict=True)]

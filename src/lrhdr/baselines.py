@@ -5,7 +5,8 @@ Every baseline is `f(window, interpolated, exposures) -> hdr`:
 - `reference`: the linearised reference frame alone, `Γ(L_t)`.
 - `merge`: the weighted merge of the raw window without alignment, as for a tripod; ghosts on anything that moves.
 - `flow`: neighbours aligned to the reference by optical flow on exposure-matched copies, checked forward and backward
-  and against the reference (the recipe of Kang et al., SIGGRAPH 2003), then merged.
+  and against the reference, then merged; the reference alone where that fails (the recipe of Kang et al., SIGGRAPH
+  2003).
 - `completion`: the reference merged with the frames that an interpolator made at its time, checked against it.
 
 `oracle` is not a method: it looks at the truth, and bounds what choosing among candidates can give.
@@ -22,22 +23,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lrhdr.agreement import agreement
 from lrhdr.checks import InputError, check_tensor
-from lrhdr.filters import gaussian_blur
-from lrhdr.interpolate.flow import dis_flow
-from lrhdr.radiometry import ldr_to_radiance, merge_weighted, radiance_to_ldr, well_exposedness
+from lrhdr.interpolate.guided import align_to_reference
+from lrhdr.radiometry import ldr_to_radiance, merge_weighted, well_exposedness
 from lrhdr.tonemap import mu_law
-from lrhdr.warp import backward_warp, forward_backward_error
 
 Baseline = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-# Constants of the checks against the reference, chosen by us on clips of the training folders (see `_agreement`).
-_BLUR_PX = 1.5
-_GAIN_ERROR = 0.06
-_FULL_WELL_E = 4000.0
-_READ_NOISE_E = 3.0
-_SIGMAS = 1.5
-_FLOW_ERROR_PX = 1.5
 
 
 def _parts(window: Tensor, exposures: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,39 +81,6 @@ def merge(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
     return merge_weighted(radiances, well_exposedness(window, exposures), fallback)
 
 
-def _agreement(frame: Tensor, exposure: Tensor, reference_frame: Tensor, reference_exposure: Tensor) -> Tensor:
-    """How far a frame at the reference's time and place can be believed, seen from the reference.
-
-    Both are compared in radiance at the reference's exposure, clipped as the reference is, so that a clipped reference
-    objects only to what is too dark. Means over a small neighbourhood are compared against what noise and a small gain
-    error explain.
-
-    Args:
-        frame: (B, 3, H, W), LDR.
-        exposure: (B,).
-        reference_frame: (B, 3, H, W), LDR.
-        reference_exposure: (B,).
-
-    Returns:
-        (B, 1, H, W) in [0, 1].
-    """
-    ratio = (reference_exposure / exposure).view(-1, 1, 1, 1)
-    own = ldr_to_radiance(reference_frame, 1.0)
-    seen = (ldr_to_radiance(frame, 1.0) * ratio).clamp_max(1.0)
-    # A longer frame clips earlier than the reference: where it does, it cannot tell how bright the reference may be.
-    own = torch.minimum(own, ratio.clamp_max(1.0))
-    mean_seen, mean_own = gaussian_blur(seen, _BLUR_PX), gaussian_blur(own, _BLUR_PX)
-    level = torch.maximum(mean_seen, mean_own)
-    # Variance at the reference's exposure, of both frames, in units of the full well squared.
-    shot = level * (1.0 + ratio) / _FULL_WELL_E
-    read = (1.0 + ratio.square()) * (_READ_NOISE_E / _FULL_WELL_E) ** 2
-    # A Gaussian mean over σ px averages about 4πσ² pixels.
-    noise = (shot + read) / (4.0 * torch.pi * _BLUR_PX**2)
-    tolerance = _SIGMAS**2 * (noise + (_GAIN_ERROR * level).square())
-    distance = ((mean_seen - mean_own).square() / tolerance).amax(dim=1, keepdim=True)
-    return torch.exp(-distance)
-
-
 def _merge_with_reference(
     frames: Tensor, frame_exposures: Tensor, trust: Tensor, reference_frame: Tensor, reference_exposure: Tensor
 ) -> Tensor:
@@ -144,37 +103,18 @@ def completion(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tenso
     frame, exposure = _parts(window, exposures)
     between = interpolated_exposures(exposures)
     trust = torch.stack(
-        [_agreement(interpolated[:, k], between[:, k], frame, exposure) for k in range(interpolated.shape[1])], dim=1
+        [agreement(interpolated[:, k], between[:, k], frame, exposure) for k in range(interpolated.shape[1])], dim=1
     )
     return _merge_with_reference(interpolated, between, trust, frame, exposure)
-
-
-def _aligned(neighbour: Tensor, exposure: Tensor, frame: Tensor, frame_exposure: Tensor) -> tuple[Tensor, Tensor]:
-    """Warp one neighbour, (1, 3, H, W), to the reference; also how well the flow survives the round trip."""
-    longer = torch.maximum(exposure, frame_exposure)
-    matched_neighbour = radiance_to_ldr(ldr_to_radiance(neighbour, exposure), longer)
-    matched_reference = radiance_to_ldr(ldr_to_radiance(frame, frame_exposure), longer)
-    flow_ref_to_neighbour = dis_flow(matched_reference, matched_neighbour)
-    flow_neighbour_to_ref = dis_flow(matched_neighbour, matched_reference)
-    error = forward_backward_error(flow_ref_to_neighbour, flow_neighbour_to_ref)
-    tolerance = _FLOW_ERROR_PX + 0.05 * flow_ref_to_neighbour.norm(dim=1, keepdim=True)
-    return backward_warp(neighbour, flow_ref_to_neighbour), torch.exp(-((error / tolerance) ** 2))
 
 
 def flow(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
     """Merge of the reference and its neighbours, each aligned by optical flow on exposure-matched copies."""
     frame, exposure = _parts(window, exposures)
     others = [i for i in range(window.shape[1]) if i != window.shape[1] // 2]
-    frames, trusts = [], []
-    for i in others:
-        rows = [
-            _aligned(window[b : b + 1, i], exposures[b : b + 1, i], frame[b : b + 1], exposure[b : b + 1])
-            for b in range(len(window))
-        ]
-        warped = torch.cat([row[0] for row in rows])
-        consistent = torch.cat([row[1] for row in rows])
-        frames.append(warped)
-        trusts.append(consistent * _agreement(warped, exposures[:, i], frame, exposure))
+    frames, trusts = zip(
+        *(align_to_reference(window[:, i], exposures[:, i], frame, exposure) for i in others), strict=True
+    )
     return _merge_with_reference(
         torch.stack(frames, dim=1), exposures[:, others], torch.stack(trusts, dim=1), frame, exposure
     )

@@ -1,7 +1,7 @@
 """Frame interpolators under one protocol, found by name, and the completion of a window with them.
 
-Public names: `Interpolator`, `AverageInterpolator`, `DISInterpolator`, `INTERPOLATORS`, `get_interpolator`,
-`complete_window`.
+Public names: `Interpolator`, `GuidedInterpolator`, `AverageInterpolator`, `DISInterpolator`, `GuidedDISInterpolator`,
+`INTERPOLATORS`, `get_interpolator`, `complete_window`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from torch import Tensor
 from lrhdr.checks import InputError, check_tensor
 from lrhdr.exposure import interpolation_pairs
 from lrhdr.interpolate.average import AverageInterpolator
-from lrhdr.interpolate.base import Interpolator
+from lrhdr.interpolate.base import GuidedInterpolator, Interpolator
 from lrhdr.interpolate.flow import DISInterpolator
+from lrhdr.interpolate.guided import GuidedDISInterpolator
 
 __all__ = [
     "INTERPOLATORS",
     "AverageInterpolator",
     "DISInterpolator",
+    "GuidedDISInterpolator",
+    "GuidedInterpolator",
     "Interpolator",
     "complete_window",
     "get_interpolator",
@@ -29,6 +32,7 @@ __all__ = [
 INTERPOLATORS: dict[str, Callable[[], Interpolator]] = {
     "average": AverageInterpolator,
     "dis": DISInterpolator,
+    "dis-guided": GuidedDISInterpolator,
 }
 """Name to constructor without arguments."""
 
@@ -53,7 +57,8 @@ def complete_window(window: Tensor, exposures: Tensor, interpolator: Interpolato
     Args:
         window: (B, T, 3, H, W) with T = 2(N-1) + 1, gamma-encoded LDR in [0, 1], reference in the centre.
         exposures: (B, T) relative, > 0.
-        interpolator: how to make them. It is told the gain that brings the pair to the window's longest exposure.
+        interpolator: how to make them. It is told the gain that brings the pair to the window's longest exposure, and
+            a guided one is shown the reference.
 
     Returns:
         (B, N-1, 3, H, W), gamma-encoded LDR, in the order k = 1 .. N-1; exposure k is `exposures[:, N-1-k]`.
@@ -67,16 +72,21 @@ def complete_window(window: Tensor, exposures: Tensor, interpolator: Interpolato
         raise InputError(f"window: expected an odd number of frames from 3, found {length}")
     if tuple(exposures.shape) != (batch, length):
         raise InputError(f"exposures: expected shape {(batch, length)}, found {tuple(exposures.shape)}")
+    centre = length // 2
     frames = []
-    for first, second, fraction in interpolation_pairs((length + 1) // 2):
+    for first, second, fraction in interpolation_pairs(centre + 1):
         gains = (exposures.amax(dim=1) / exposures[:, first]).tolist()
-        if len(set(gains)) == 1:
-            frames.append(interpolator(window[:, first], window[:, second], fraction, gain=gains[0]))
-        else:
-            # A batch may mix phases of the schedule; the gain is a number per call.
-            rows = [
-                interpolator(window[i : i + 1, first], window[i : i + 1, second], fraction, gain=gain)
-                for i, gain in enumerate(gains)
-            ]
-            frames.append(torch.cat(rows))
+        ratios = (exposures[:, centre] / exposures[:, first]).tolist()
+        # A batch may mix phases of the schedule; gain and ratio are numbers per call.
+        alike = len(set(gains)) == 1 and len(set(ratios)) == 1
+        parts = [slice(None)] if alike else [slice(i, i + 1) for i in range(batch)]
+        rows = []
+        for part, gain, ratio in zip(parts, gains, ratios, strict=False):
+            pair = window[part, first], window[part, second]
+            if isinstance(interpolator, GuidedInterpolator):
+                reference = window[part, centre]
+                rows.append(interpolator.complete(*pair, fraction, gain=gain, reference=reference, ratio=ratio))
+            else:
+                rows.append(interpolator(*pair, fraction, gain=gain))
+        frames.append(torch.cat(rows))
     return torch.stack(frames, dim=1)

@@ -39,6 +39,29 @@ class Interpolator(Protocol):
         ...
 
 
+@runtime_checkable
+class GuidedInterpolator(Protocol):
+    """An interpolator that can also look at the reference frame, when there is one at the wanted time."""
+
+    def complete(
+        self, first: Tensor, second: Tensor, fraction: float, *, gain: float, reference: Tensor, ratio: float
+    ) -> Tensor:
+        """Make the frame of the pair's exposure at the time of `reference`.
+
+        Args:
+            first: as in `Interpolator`.
+            second: as in `Interpolator`.
+            fraction: as in `Interpolator`.
+            gain: as in `Interpolator`.
+            reference: (B, 3, H, W), gamma-encoded LDR of another exposure at the wanted time.
+            ratio: exposure of the reference over that of the pair.
+
+        Returns:
+            (B, 3, H, W), gamma-encoded LDR with the exposure of the pair.
+        """
+        ...
+
+
 def check_pair(first: Tensor, second: Tensor, fraction: float, gain: float) -> None:
     """Check the arguments of an interpolator.
 

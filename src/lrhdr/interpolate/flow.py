@@ -2,7 +2,7 @@
 
 Stages, per pair of frames of one exposure:
 
-1. Motion is estimated on 8-bit luminance copies, gained in linear light so that a dark frame shows its structure.
+1. Motion is estimated on 8-bit luminance copies, shadows raised so that a dark frame shows its structure.
 2. Both flows are carried to the wanted time by forward splatting at half resolution. Each source pixel counts by its
    forward-backward consistency, and the sum of what lands on a pixel says how well the frame sees that place: little
    lands where it is hidden or outside the picture in that frame.
@@ -79,11 +79,15 @@ def _resize(array: Array, size: tuple[int, int], mode: int) -> Array:
 
 
 def _luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
-    """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light."""
-    # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.
-    gained = np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))
-    luma = gained @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-    return np.asarray(np.clip(np.rint(luma * 255.0), 0.0, 255.0), dtype=np.uint8)
+    """8-bit luminance of a gamma-encoded (H, W, 3) frame, its shadows raised as by a gain in linear light.
+
+    The gain is k = g^(1/γ) on code values near black and falls to 1 at white, `k y / (1 + (k - 1) y)`. A plain gain
+    would clip the bright parts, and those are what a short frame is needed for (it measured 0.4 dB worse at 3 stops).
+    """
+    luma = frame @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    k = np.float32(gain ** (1.0 / GAMMA))
+    raised = k * luma / (1.0 + (k - 1.0) * luma)
+    return np.asarray(np.clip(np.rint(raised * 255.0), 0.0, 255.0), dtype=np.uint8)
 
 
 def _dis(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Array:

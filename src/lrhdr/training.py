@@ -149,12 +149,18 @@ def _optimiser(model: LRHDR, config: TrainConfig) -> tuple[torch.optim.AdamW, li
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay), peaks
 
 
-def _record(config: TrainConfig, step: int, minutes: float, scores: dict[str, float]) -> WeightsRecord:
+def _record(
+    config: TrainConfig, manifest: dict[str, Any], step: int, minutes: float, scores: dict[str, float]
+) -> WeightsRecord:
     training = {**asdict(config), "data": Path(config.data).name, "output": Path(config.output).name}
     training["init_from"] = Path(config.init_from).name
     training.update(steps_done=step, minutes=round(minutes, 1))
     return WeightsRecord(
-        name=config.name, config=config.model_config().to_dict(), training=training, scores={"validation": scores}
+        name=config.name,
+        config=config.model_config().to_dict(),
+        interpolator=manifest.get("config", {}).get("interpolator", "dis"),
+        training=training,
+        scores={"validation": scores},
     )
 
 
@@ -228,7 +234,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
             "optimiser": optimiser.state_dict(),
         }
         save_checkpoint(checkpoint, state)
-        save_weights(target, average, _record(config, step, spent, scores))
+        save_weights(target, average, _record(config, samples.manifest, step, spent, scores))
 
     try:
         while step < config.steps:

@@ -34,8 +34,9 @@ def test_total_is_the_weighted_sum_of_its_parts():
     off = lrhdr_loss(output, target, LossConfig(accr=0.0, vote=0.0), 1.75)
     assert off.total.item() == pytest.approx(losses.recon.item())
     assert off.vote.item() == 0.0
-    squared = lrhdr_loss(output, target, LossConfig(accr=0.0, vote=0.0, recon=0.0, recon_square=1.0), 1.75)
-    assert squared.total.item() == pytest.approx((mu_law(output.hdr) - mu_law(target)).square().mean().item())
+    log = lrhdr_loss(output, target, LossConfig(accr=0.0, vote=0.0, recon=0.0, recon_log=1.0), 1.75)
+    mse = (mu_law(output.hdr) - mu_law(target)).square().mean()
+    assert log.total.item() == pytest.approx(torch.log(mse + 1e-5).item())
 
 
 def test_interpolated_path_counts_seven_tenths():

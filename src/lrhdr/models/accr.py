@@ -47,7 +47,7 @@ class ACCRConfig:
     context: int = 32
     mapper_hidden: int = 16
     decoder_hidden: int = 20
-    decoder_layers: int = 1
+    decoder_layers: int = 2
     encoder: str = "eic"
     mapper: str = "rm"
     cue_domain: str = "mu"

@@ -181,10 +181,8 @@ class LRHDR(nn.Module):
         inputs = [frames.flatten(1, 2), tones.flatten(1, 2)]
         prior = None
         if self.config.prior:
-            prior = prior_logits(
-                window, exposures, interpolated, between, radiances, calibrated=self.accr is not None
-            ).detach()
-            inputs.append(prior * 0.1)  # logits of -10..0 brought to the size of the other inputs
+            prior = prior_logits(window, exposures, interpolated, between, calibrated=self.accr is not None).detach()
+            inputs.append(prior * 0.3)  # logits of about -5..0 brought to the size of the other inputs
         features = torch.cat(inputs, dim=1).contiguous(memory_format=torch.channels_last)
         logits = self.apswf(features).float()
         if prior is not None:

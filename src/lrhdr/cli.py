@@ -20,7 +20,7 @@ from lrhdr.checks import LrhdrError, OutputError
 
 # Spelled out, because the registries import PyTorch; a test holds them equal.
 METHODS = ("lrhdr", "reference", "merge", "flow", "completion")
-INTERPOLATORS = ("average", "dis")
+INTERPOLATORS = ("average", "dis", "dis-guided")
 EVALUATION_SETS = ("generated", "hdrvideo", "video")
 
 
@@ -185,7 +185,25 @@ def _add_compute(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder with hdr_val, hdrvideo_val and video_val")
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder with hdr_val, hdrvideo_val, video_val")
+    parser.add_argument("-o", "--output", default="lrhdr-evaluation", metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--sets", nargs="+", choices=EVALUATION_SETS, help="sets of clips (default: all that are there)"
+    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="what to compare")
+    parser.add_argument(
+        "--weights", nargs="+", metavar="NAME|FILE", help="of the network (default: compact-Nexp for N exposures)"
+    )
+    parser.add_argument(
+        "--stops", nargs="+", default=("2", "3"), metavar="EV", help="alternations: 3 for 0 and 3 EV, or 0,2,4"
+    )
+    parser.add_argument(
+        "--interpolator", choices=INTERPOLATORS, help="for all (default: the one that the weights were trained with)"
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="at most this many frames of each clip (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the camera noise")
+    parser.add_argument("--composite", action="store_true", help="paste the reference, as the field's scripts do")
+    _add_compute(parser)
 
 
 def _add_synthesize(parser: argparse.ArgumentParser) -> None:
@@ -232,7 +250,13 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    raise NotImplementedError
+    from lrhdr.evaluation_runs import score, summary
+    from lrhdr.progress import ProgressDisplay
+
+    keywords = {k: v for k, v in vars(options).items() if k not in ("command", "run")}
+    with ProgressDisplay(unit="%") as progress:
+        result = score(**keywords, progress=progress)
+    print(summary(result, options.output))
 
 
 def _train(options: argparse.Namespace) -> None:

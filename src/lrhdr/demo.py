@@ -82,7 +82,7 @@ def run_demo(output: str, options: RunOptions | None = None, progress: Progress 
     ours = {i: read_exr(result.frames[i]) for i in truth}
     source = open_frames(CLIP)
     schedule = find_schedule(source, str(CLIP), chosen)
-    baseline, _, _ = build_reconstructor(RunOptions(method=BASELINE, interpolator="dis"), schedule)
+    baseline, _, _ = build_reconstructor(RunOptions(method=BASELINE), schedule)
     skip = set(range(source.n_frames)) - set(truth)
     theirs: dict[int, NDArray[np.float32]] = {}
     for frame in baseline.reconstruct(source, schedule, skip=skip):

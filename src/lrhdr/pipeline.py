@@ -33,6 +33,12 @@ Method = Callable[[Tensor, Tensor, Tensor], Any]
 """(window (B, T, 3, H, W), interpolated (B, N_e - 1, 3, H, W), exposures (B, T)) to hdr (B, 3, H, W), or to a named
 tuple with the fields `hdr` and `weights`."""
 
+NETWORK = "lrhdr"
+"""The name of the network among the methods that a user can choose."""
+
+DEFAULT_INTERPOLATOR = "dis-guided"
+"""What methods without weights of their own use: the best completion of those that come with the package."""
+
 OVERLAP = 64
 """Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
 
@@ -148,7 +154,7 @@ class Reconstructor:
     def __init__(
         self,
         method: nn.Module | Method,
-        interpolator: Interpolator | str = "dis",
+        interpolator: Interpolator | str = DEFAULT_INTERPOLATOR,
         *,
         device: str | torch.device = "cpu",
         tile: int | None = None,
@@ -175,7 +181,7 @@ class Reconstructor:
         if tile is not None:
             check_tiles(tile, overlap, self.multiple)
         if threads is not None:
-            _set_threads(threads)
+            set_threads(threads)
 
     @classmethod
     def from_pretrained(
@@ -346,8 +352,12 @@ def _usable_device(device: str | torch.device) -> torch.device:
         raise InputError(f"device: {device} cannot be used here ({str(error).splitlines()[0]})") from error
 
 
-def _set_threads(threads: int) -> None:
-    """Set the thread counts of PyTorch and OpenCV for this process."""
+def set_threads(threads: int) -> None:
+    """Set the thread counts of PyTorch and OpenCV for this process.
+
+    Raises:
+        InputError: fewer than one.
+    """
     import cv2
 
     if threads < 1:

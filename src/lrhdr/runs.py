@@ -31,12 +31,9 @@ from lrhdr.io.images import write_png
 from lrhdr.io.metadata import parse_exposure_list, parse_stops
 from lrhdr.io.sources import FrameSource, open_frames
 from lrhdr.pictures import stops_label
-from lrhdr.pipeline import HdrFrame, Method, Reconstructor
+from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reconstructor
 from lrhdr.report import contact_sheet
 from lrhdr.weights import load_pretrained
-
-NETWORK = "lrhdr"
-"""The name of the network among the methods."""
 
 DEFAULT_FPS = Fraction(24)
 """Frame rate of previews of clips that do not say theirs."""
@@ -309,7 +306,7 @@ def build_reconstructor(
         if options.method not in BASELINES:
             raise InputError(f"method: expected one of {', '.join([NETWORK, *BASELINES])}, found {options.method!r}")
         method, name, digest = cast(Method, BASELINES[options.method]), options.method, ""
-        interpolator = options.interpolator or "dis"
+        interpolator = options.interpolator or DEFAULT_INTERPOLATOR
     else:
         n = schedule.n_exposures
         try:

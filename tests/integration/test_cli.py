@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -18,10 +19,12 @@ from clips import Outcome, scene
 
 from lrhdr import cli
 from lrhdr.baselines import BASELINES
+from lrhdr.evaluation_runs import SETS, score
 from lrhdr.interpolate import INTERPOLATORS
 from lrhdr.io.images import read_exr, read_exr_header, read_image, write_exr
 from lrhdr.io.video import VideoReader
-from lrhdr.runs import NETWORK, RunOptions
+from lrhdr.pipeline import NETWORK
+from lrhdr.runs import RunOptions
 
 Run = Callable[..., Outcome]
 Write = Callable[..., Path]
@@ -262,12 +265,44 @@ def test_module_and_version() -> None:
 def test_choices_are_those_of_the_registries() -> None:
     assert (NETWORK, *BASELINES) == cli.METHODS
     assert set(cli.INTERPOLATORS) == set(INTERPOLATORS)
+    assert set(cli.EVALUATION_SETS) == set(SETS)
 
 
 def test_options_and_their_defaults_are_those_of_the_run() -> None:
     options = cli.build_parser().parse_args(["reconstruct", "in", "-o", "out"])
     given = {k: v for k, v in vars(options).items() if k not in ("command", "run", "input", "output")}
     assert given == {f.name: f.default for f in fields(RunOptions)}
+
+
+def test_options_and_their_defaults_are_those_of_the_evaluation() -> None:
+    options = vars(cli.build_parser().parse_args(["evaluate", "--data", "d"]))
+    defaults = {k: p.default for k, p in inspect.signature(score).parameters.items()}
+    for name in defaults.keys() - {"data", "output", "progress"}:
+        assert options[name] == defaults[name], name
+
+
+def test_evaluate_writes_tables_and_numbers(lrhdr: Run, tiny_weights: Write, tmp_path: Path) -> None:
+    stills = tmp_path / "data" / "hdr_val"
+    stills.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        blocks = 2.0 ** rng.uniform(-6, 3, (32, 64, 3))
+        write_exr(stills / f"pano_{i}.exr", blocks.repeat(8, 0).repeat(8, 1).astype(np.float32))
+    out = tmp_path / "e"
+    common = ("evaluate", "--data", tmp_path / "data", "-o", out, "--threads", 1)
+    result = lrhdr(
+        *common, "--weights", tiny_weights(), "--methods", "lrhdr", "completion", "--stops", "3", "--frames", 3
+    )
+    assert result.status == 0, result.err
+    assert "random-2" in result.out
+    assert "| completion |" in (out / "evaluation.md").read_text()
+    written = json.loads((out / "evaluation.json").read_text())
+    assert written["settings"]["interpolator"] == "average"  # the one that these weights name
+    assert list(written["settings"]["weights"]) == ["random-2"]
+    assert {row["method"] for row in written["means"]} >= {"random-2", "completion", "oracle"}
+    assert "expected a folder" in lrhdr(*common, "--sets", "video").err
+    assert "expected 3 (for 0 and 3 EV)" in lrhdr(*common, "--stops", "x").err
+    assert "found none" in lrhdr("evaluate", "--data", tmp_path).err
 
 
 def test_the_run_record_is_readable(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:

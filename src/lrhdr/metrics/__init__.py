@@ -2,15 +2,35 @@
 
 - `psnr`, `psnr_mu`: peak signal-to-noise ratio, also in the T domain (PSNR_T).
 - `ssim`, `ssim_mu`: structural similarity with the field's window, also in the T domain (SSIM_T).
+- `hdrvdp2`: HDR-VDP-2.2.1, visibility of differences and quality, of light in cd/m2; `angular_resolution` of a display.
+- `psnr_pu21`, `ssim_pu21`: PSNR and SSIM of perceptually uniform codes of light, `pu21_encode`, `pu21_decode`.
 - `flicker`, `flicker_error`: change from frame to frame.
 - `ghost_share`: where a result is worse than a well-exposed reference frame alone.
 - `Meters`: running means by key.
 """
 
 from lrhdr.metrics.ghost import ghost_share
+from lrhdr.metrics.hdrvdp2 import VisibleDifference, angular_resolution, hdrvdp2
 from lrhdr.metrics.meters import Meters
 from lrhdr.metrics.psnr import psnr, psnr_mu
+from lrhdr.metrics.pu21 import psnr_pu21, pu21_decode, pu21_encode, ssim_pu21
 from lrhdr.metrics.ssim import ssim, ssim_mu
 from lrhdr.metrics.temporal import flicker, flicker_error
 
-__all__ = ["Meters", "flicker", "flicker_error", "ghost_share", "psnr", "psnr_mu", "ssim", "ssim_mu"]
+__all__ = [
+    "Meters",
+    "VisibleDifference",
+    "angular_resolution",
+    "flicker",
+    "flicker_error",
+    "ghost_share",
+    "hdrvdp2",
+    "psnr",
+    "psnr_mu",
+    "psnr_pu21",
+    "pu21_decode",
+    "pu21_encode",
+    "ssim",
+    "ssim_mu",
+    "ssim_pu21",
+]

@@ -311,3 +311,26 @@ def test_the_run_record_is_readable(lrhdr: Run, write_clip: Write, tmp_path: Pat
     assert record["method"] == "merge"
     assert record["exposures"] == [1.0, 8.0]
     assert record["size"] == [18, 32]
+
+
+def test_synthesize_train_reconstruct(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        blocks = 2.0 ** rng.uniform(-6, 3, (32, 64, 3))
+        write_exr(stills / f"pano_{i}.exr", blocks.repeat(8, 0).repeat(8, 1).astype(np.float32))
+    made = lrhdr("synthesize", "--hdr-dir", stills, "--out-dir", tmp_path / "cache", "--count", 4, "--size", 64)
+    assert made.status == 0, made.err
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f'data = "{tmp_path}/cache"\noutput = "{tmp_path}/run"\nname = "tiny"\n'
+        "steps = 2\nbatch = 1\ncrop = 32\nvalidation = 1\nvalidate_every = 2\nlog_every = 1\n"
+    )
+    trained = lrhdr("train", config)
+    assert trained.status == 0, trained.err
+    weights = Path(trained.out.splitlines()[-1])
+    assert weights == tmp_path / "run" / "tiny.safetensors"
+    result = lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", "--weights", weights, "--threads", 1)
+    assert result.status == 0, result.err
+    assert lrhdr("train", tmp_path / "none.toml").err.count("\n") == 1

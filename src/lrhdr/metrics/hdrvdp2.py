@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import lrhdr.metrics.hdrvdp2_data as data
 from lrhdr.checks import InputError
-from lrhdr.metrics import hdrvdp2_data as data
 from lrhdr.metrics.bicubic import bicubic_resize
 from lrhdr.metrics.hdrvdp2_vision import interpolate_knots, interpolate_table, neural_sensitivity, see
 from lrhdr.metrics.psnr import check_images

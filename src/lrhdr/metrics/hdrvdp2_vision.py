@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lrhdr.metrics import hdrvdp2_data as data
+import lrhdr.metrics.hdrvdp2_data as data
 from lrhdr.metrics.steerable import build_pyramid
 
 _MIN_LIGHT, _MAX_LIGHT = 1e-5, 1e10  # cd/m2 on the retina

@@ -111,7 +111,9 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "checkpoint": (4, ()),
     "training_config": (4, ()),
     "training": (4, ("checkpoint", "training_config")),
-    "evaluation": (4, ("pipeline",)),
+    "scores": (4, ()),
+    "evaluation": (4, ("pipeline", "scores")),
+    "evaluation_runs": (4, ("evaluation", "pipeline", "scores")),
     # floor 5: the command line
     "cli": (
         5,

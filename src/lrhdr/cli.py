@@ -223,7 +223,8 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def _reconstruct(options: argparse.Namespace) -> None:
     from lrhdr.progress import ProgressDisplay
-    from lrhdr.runs import RunOptions, run, summary
+    from lrhdr.run_options import RunOptions
+    from lrhdr.runs import run, summary
 
     values = {k: v for k, v in vars(options).items() if k not in ("command", "run", "input", "output")}
     with ProgressDisplay() as progress:
@@ -235,7 +236,7 @@ def _demo(options: argparse.Namespace) -> None:
     from lrhdr.demo import run_demo
     from lrhdr.demo import summary as demo_summary
     from lrhdr.progress import ProgressDisplay
-    from lrhdr.runs import RunOptions
+    from lrhdr.run_options import RunOptions
 
     chosen = RunOptions(**_given(options, "method", "weights", "interpolator", "threads", "device"))
     with ProgressDisplay() as progress:

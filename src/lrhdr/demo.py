@@ -20,7 +20,8 @@ from lrhdr.delivery import Progress
 from lrhdr.io.images import read_exr
 from lrhdr.io.sources import open_frames
 from lrhdr.metrics.psnr import psnr_mu
-from lrhdr.runs import RunOptions, RunResult, build_reconstructor, find_schedule, run
+from lrhdr.run_options import RunOptions, find_schedule
+from lrhdr.runs import RunResult, build_reconstructor, run
 from lrhdr.runs import summary as run_summary
 
 CLIP = Path(__file__).parent / "assets" / "demo"

@@ -23,12 +23,11 @@ from torch import Tensor, nn
 
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
-from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
 from lrhdr.weights import load_pretrained
 
-Frame = NDArray[Any] | Tensor
 Method = Callable[[Tensor, Tensor, Tensor], Any]
 """(window (B, T, 3, H, W), interpolated (B, N_e - 1, 3, H, W), exposures (B, T)) to hdr (B, 3, H, W), or to a named
 tuple with the fields `hdr` and `weights`."""
@@ -41,9 +40,6 @@ DEFAULT_INTERPOLATOR = "dis-guided"
 
 OVERLAP = 64
 """Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
-
-FLOAT_SLACK = 0.05
-"""How far a float LDR frame may leave [0, 1] (resampling overshoot) before it is refused as not being LDR."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,66 +65,6 @@ class HdrFrame:
     window: tuple[NDArray[np.float32], ...] = ()
     window_exposures: tuple[float, ...] = ()
     window_indices: tuple[int, ...] = ()
-
-
-def frame_to_tensor(frame: Frame, index: int) -> Tensor:
-    """Bring one LDR frame to (3, H, W) float32 in [0, 1].
-
-    Args:
-        frame: (H, W, 3) numpy or (3, H, W) torch; uint8 or uint16 (divided by their maximum), or float in [0, 1].
-        index: its position, for messages.
-
-    Raises:
-        InputError: wrong shape or type, empty, NaN or infinite, or float values outside [0, 1] by more than
-            `FLOAT_SLACK` (linear or display-referred material; smaller overshoots are clamped).
-    """
-    if isinstance(frame, Tensor):
-        layout, axis = "(3, H, W)", 0
-    elif isinstance(frame, np.ndarray):
-        layout, axis = "(H, W, 3)", -1
-    else:
-        raise InputError(f"frame {index}: expected a numpy array or a torch tensor, found {type(frame).__name__}")
-    shape = tuple(frame.shape)
-    if len(shape) != 3 or shape[axis] != 3 or 0 in shape:
-        raise InputError(f"frame {index}: expected shape {layout}, found {shape}")
-    x = frame if isinstance(frame, Tensor) else torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
-    if x.dtype == torch.uint8:
-        return x.float() / 255.0
-    if x.dtype == torch.uint16:
-        return x.float() / 65535.0
-    if not x.is_floating_point():
-        raise InputError(f"frame {index}: expected uint8, uint16 or float values, found {x.dtype}")
-    x = x.float()
-    bad = int((~torch.isfinite(x)).sum())
-    if bad:
-        raise InputError(f"frame {index}: found {bad} NaN or infinite value{'s' if bad > 1 else ''}, expected [0, 1]")
-    low, high = float(x.min()), float(x.max())
-    if low < -FLOAT_SLACK or high > 1.0 + FLOAT_SLACK:
-        raise InputError(f"frame {index}: found values from {low:g} to {high:g}, expected gamma-encoded LDR in [0, 1]")
-    return x.clamp(0.0, 1.0)
-
-
-def composite_with_reference(hdr: Tensor, reference: Tensor, exposures: Tensor) -> Tensor:
-    """The field's paste: keep the method's result only where the reference frame is badly exposed.
-
-    With Y = .299 R + .587 G + .114 B of the gamma-encoded reference, the method keeps Y < .2 (shortest exposure),
-    Y > .8 (longest) or both (in between); elsewhere the linearised reference is the result. This is what the test
-    scripts of HDRFlow and its successors score; it is not the method's own output.
-
-    Args:
-        hdr: (B, 3, H, W), linear.
-        reference: (B, 3, H, W), gamma-encoded LDR in [0, 1].
-        exposures: (B, T), relative, the reference in the middle.
-
-    Returns:
-        (B, 3, H, W), linear.
-    """
-    own = exposures[:, exposures.shape[1] // 2]
-    luma = (reference * reference.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-    shortest = (own <= exposures.amin(dim=1)).view(-1, 1, 1, 1)
-    longest = (own >= exposures.amax(dim=1)).view(-1, 1, 1, 1)
-    keep = ((luma < 0.2) & ~longest) | ((luma > 0.8) & ~shortest)
-    return torch.where(keep, hdr, ldr_to_radiance(reference, own))
 
 
 class Reconstructor:

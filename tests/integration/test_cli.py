@@ -24,7 +24,7 @@ from lrhdr.interpolate import INTERPOLATORS
 from lrhdr.io.images import read_exr, read_exr_header, read_image, write_exr
 from lrhdr.io.video import VideoReader
 from lrhdr.pipeline import NETWORK
-from lrhdr.runs import RunOptions
+from lrhdr.run_options import RunOptions
 
 Run = Callable[..., Outcome]
 Write = Callable[..., Path]

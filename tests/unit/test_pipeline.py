@@ -11,8 +11,9 @@ from torch import Tensor
 
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.frames import composite_with_reference, frame_to_tensor
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
-from lrhdr.pipeline import Reconstructor, composite_with_reference, frame_to_tensor
+from lrhdr.pipeline import Reconstructor
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tiling import TileGrid, pad_to_multiple, run_tiled
 from lrhdr.tonemap import mu_law

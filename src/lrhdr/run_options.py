@@ -1,0 +1,145 @@
+"""The options of a run, and what their texts mean for a given clip."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lrhdr.checks import InputError
+from lrhdr.exposure import ExposureSchedule
+from lrhdr.io.metadata import parse_exposure_list, parse_stops
+from lrhdr.io.sources import FrameSource
+from lrhdr.pipeline import NETWORK
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to reconstruct; the fields are the options of `lrhdr reconstruct`.
+
+    Attributes:
+        exposures: exposure times of one period in seconds, "1/1000,1/125"; at most one of this and `stops`. With
+            neither, the input's own `Exposures.txt` or EXIF data are used.
+        stops: exposures of one period in stops, "0,3".
+        start: which exposure of the period the first frame has: its 0-based position, or "short" or "long".
+        method: "lrhdr", or the name of a baseline.
+        weights: bundled name or file; None for `compact-<N>exp` of N exposures.
+        interpolator: its name; None for the one that the weights were trained with.
+        scale: "shortest" or "scene".
+        compression: of the EXR files.
+        name: stem of the file names; None for the input's name.
+        start_number: number of the first frame's file.
+        frames: part of the clip, "a:b" (0-based, b exclusive; either may be missing); None for all.
+        fps: frame rate, "24" or "30000/1001"; None for the input's.
+        tile: side of tiles in pixels; None for whole frames.
+        threads: compute threads; None leaves the machine's choice.
+        device: where to compute.
+        composite: paste the reference where it is well exposed, as the field's test scripts do.
+        preview: file of a tone-mapped H.264 preview; None for none.
+        sheet: file of a contact sheet PNG; None for none.
+        overwrite: throw away frames of an earlier run in the folder.
+    """
+
+    exposures: str | None = None
+    stops: str | None = None
+    start: str = "0"
+    method: str = NETWORK
+    weights: str | None = None
+    interpolator: str | None = None
+    scale: str = "shortest"
+    compression: str = "zip"
+    name: str | None = None
+    start_number: int = 0
+    frames: str | None = None
+    fps: str | None = None
+    tile: int | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    composite: bool = False
+    preview: str | None = None
+    sheet: str | None = None
+    overwrite: bool = False
+
+
+def find_schedule(source: FrameSource, source_path: str, options: RunOptions) -> ExposureSchedule:
+    """The exposure schedule of a run: from the options, or from what the input says of itself.
+
+    Raises:
+        InputError: both `exposures` and `stops`, values that make no schedule, a `start` that is not in it, or nothing
+            known about the exposures.
+    """
+    if options.exposures and options.stops:
+        raise InputError("exposures: expected --exposures or --stops, found both")
+    if options.exposures:
+        period = ExposureSchedule.from_seconds(parse_exposure_list(options.exposures))
+    elif options.stops:
+        period = ExposureSchedule.from_stops(parse_stops(options.stops))
+    else:
+        stops = source.exposures_stops
+        if stops is None:
+            raise InputError(
+                f"{source_path}: exposures unknown: give --exposures 1/1000,1/125 (seconds), --stops 0,3 (EV), or put "
+                "an Exposures.txt (stops of one period) into the folder"
+            )
+        period = ExposureSchedule.from_stops(stops)
+    return ExposureSchedule(period.exposures, _parse_start(options.start, period))
+
+
+def _parse_start(start: str, period: ExposureSchedule) -> int:
+    named = {"short": min(period.exposures), "long": max(period.exposures)}
+    if start in named:
+        return period.exposures.index(named[start])
+    try:
+        return int(start)
+    except ValueError:
+        raise InputError(f"start: expected 0 to {period.n_exposures - 1}, 'short' or 'long', found {start!r}") from None
+
+
+def parse_range(text: str | None, n_frames: int) -> range:
+    """Frame indices of a part of a clip.
+
+    Args:
+        text: "a:b", ":b", "a:" or None for all; 0-based, b exclusive.
+        n_frames: length of the clip.
+
+    Raises:
+        InputError: not of that form, or no frame of the clip lies in it.
+    """
+    if text is None:
+        return range(n_frames)
+    match = re.fullmatch(r"(\d*):(\d*)", text)
+    if not match:
+        raise InputError(f"frames: expected a:b with 0-based frame numbers, b exclusive, found {text!r}")
+    first, last = int(match[1] or 0), min(int(match[2] or n_frames), n_frames)
+    if first >= last:
+        raise InputError(f"frames: expected part of 0:{n_frames}, found {text!r}")
+    return range(first, last)
+
+
+def parse_rate(text: str | None) -> Fraction | None:
+    """A frame rate as a person types it, "24" or "30000/1001"; None stays None.
+
+    Raises:
+        InputError: not a rate above 0.
+    """
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"fps: expected a number or a fraction such as 30000/1001, found {text!r}") from None
+    if not 0 < rate <= 100_000:
+        raise InputError(f"fps: expected a rate above 0, found {text!r}")
+    return rate
+
+
+def file_stem(name: str) -> str:
+    """A clip's name as a file name stem: no folders, nothing hidden.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    stem = re.sub(r"[^\w.\-]+", "_", name).lstrip(".")
+    if not stem:
+        raise InputError(f"name: expected letters, digits, '_', '-' or '.', found {name!r}")
+    return stem

@@ -23,13 +23,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lrhdr.agreement import agreement
+from lrhdr.agreement import BLUR_PX, FULL_WELL_E, READ_NOISE_E, agreement
 from lrhdr.checks import InputError, check_tensor
+from lrhdr.filters import gaussian_blur
 from lrhdr.interpolate.guided import align_to_reference
-from lrhdr.radiometry import ldr_to_radiance, merge_weighted, well_exposedness
+from lrhdr.radiometry import ldr_to_radiance, merge_weighted, saturation_confidence, well_exposedness
 from lrhdr.tonemap import mu_law
 
 Baseline = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+# Typical error of a frame that was warped or interpolated, pixels. Chosen by us: 0.2 gained 0.4 dB on real video and
+# cost 0.3 dB on generated clips of the training folders, against 0.
+_MISALIGNMENT_PX = 0.15
 
 
 def _parts(window: Tensor, exposures: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,30 +86,65 @@ def merge(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
     return merge_weighted(radiances, well_exposedness(window, exposures), fallback)
 
 
+def _slope_squared(radiance: Tensor) -> Tensor:
+    """Squared gradient of (B, 3, H, W), mean over channels, per pixel; central differences, 0 at the borders."""
+    total = torch.zeros_like(radiance[:, :1])
+    if radiance.shape[-1] > 2:
+        step = (radiance[..., 2:] - radiance[..., :-2]) / 2.0
+        total[..., 1:-1] += step.square().mean(dim=1, keepdim=True)
+    if radiance.shape[-2] > 2:
+        step = (radiance[..., 2:, :] - radiance[..., :-2, :]) / 2.0
+        total[..., 1:-1, :] += step.square().mean(dim=1, keepdim=True)
+    return total
+
+
 def _merge_with_reference(
     frames: Tensor, frame_exposures: Tensor, trust: Tensor, reference_frame: Tensor, reference_exposure: Tensor
 ) -> Tensor:
-    """Merge the reference with frames that are meant to show the same, (B, M, 3, H, W), trusted by (B, M, 1, H, W)."""
+    """Merge the reference with frames that are meant to show the same.
+
+    Two passes: the weighted merge of `merge` with trusts on top gives the level; then the weights become trust over
+    variance, with shot and read noise at that level and, for frames that were brought here, what a small misalignment
+    does at its slope.
+
+    Args:
+        frames: (B, M, 3, H, W), LDR.
+        frame_exposures: (B, M).
+        trust: (B, M, 1, H, W) in [0, 1].
+        reference_frame: (B, 3, H, W), LDR.
+        reference_exposure: (B,).
+
+    Returns:
+        (B, 3, H, W), linear.
+    """
     every = torch.cat((reference_frame[:, None], frames), dim=1)
     exposures = torch.cat((reference_exposure[:, None], frame_exposures), dim=1)
     radiances = ldr_to_radiance(every, exposures)
-    certain = torch.cat((torch.ones_like(trust[:, :1]), trust), dim=1)
+    believed = torch.cat((torch.ones_like(trust[:, :1]), trust), dim=1)
     # Where everything is clipped or refused, the frame that clips last knows most.
     last = exposures.argmin(dim=1)
     fallback = radiances[torch.arange(len(every), device=every.device), last]
-    merged = merge_weighted(radiances, well_exposedness(every, exposures) * certain, fallback)
+    first_pass = merge_weighted(radiances, well_exposedness(every, exposures) * believed, fallback)
+    smooth = gaussian_blur(first_pass, BLUR_PX)
+    electrons = exposures.view(*exposures.shape, 1, 1, 1) * FULL_WELL_E
+    level = smooth.mean(dim=1, keepdim=True)[:, None]
+    variance = level / electrons + (READ_NOISE_E / electrons) ** 2
+    misaligned = _MISALIGNMENT_PX**2 * _slope_squared(smooth)[:, None]
+    variance = torch.cat((variance[:, :1], variance[:, 1:] + misaligned), dim=1)
+    merged = merge_weighted(radiances, saturation_confidence(every) * believed / variance, fallback)
     # A clipped reference still bounds the radiance from below.
-    clipped = reference_frame >= 1.0
-    return torch.where(clipped, torch.maximum(merged, radiances[:, 0]), merged)
+    return torch.where(reference_frame >= 1.0, torch.maximum(merged, radiances[:, 0]), merged)
 
 
 def completion(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
-    """Weighted merge of the reference and the interpolated frames, weights exposure x not clipped x agreement."""
+    """Weighted merge of the reference and the interpolated frames: not clipped, agreement with the reference, noise."""
     frame, exposure = _parts(window, exposures)
     between = interpolated_exposures(exposures)
     trust = torch.stack(
         [agreement(interpolated[:, k], between[:, k], frame, exposure) for k in range(interpolated.shape[1])], dim=1
     )
+    # Chosen by us on clips of the training folders: agreement below 0.05 is a refusal, above 0.4 a full vote.
+    trust = ((trust - 0.05) / 0.35).clamp(0.0, 1.0)
     return _merge_with_reference(interpolated, between, trust, frame, exposure)
 
 

@@ -19,7 +19,7 @@ from lrhdr.training import draw_batch, learning_rate_factor, train
 from lrhdr.training_config import TrainConfig, load_config
 
 TINY = {
-    "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_layers": 1},
+    "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_blocks": 1},
     "apswf": {"widths": [4, 4, 4, 4]},
 }
 

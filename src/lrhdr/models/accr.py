@@ -9,12 +9,12 @@ What differs from the paper (open or chosen by us):
   radiances vanishes in the shadows, where T is 587 times steeper than in the highlights;
 - the signed cue reaches half resolution by pixel-unshuffle (keeps detail), its square by averaging;
 - for N_e > 2 each path has its own cue against the reference; the reference has the mean of them;
-- the decoder predicts a residual on T(Γ(L)), starting at zero: an untrained ACCR passes the frames through.
+- the decoder sees the frame's T(Γ(L)) beside the representation and predicts a residual on it, starting at zero: an
+  untrained ACCR passes the frames through.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from lrhdr.filters import downsample2
 from lrhdr.models.eic import EIC, PlainEncoder
-from lrhdr.nn.blocks import conv3x3, zero_init
+from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, zero_init
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law, mu_law_inverse
 
@@ -37,7 +37,7 @@ class ACCRConfig:
         context: width of the encoder's large-field branch at 1/4.
         mapper_hidden: width inside RM.
         decoder_hidden: width inside the decoder.
-        decoder_layers: convolutions before the decoder's last.
+        decoder_blocks: residual blocks in the decoder.
         encoder: "eic", or "plain" for the ablation.
         mapper: "rm", or "none" for the ablation.
         cue_domain: "mu" (T domain) or "linear" (the paper's).
@@ -46,8 +46,8 @@ class ACCRConfig:
     channels: int = 16
     context: int = 32
     mapper_hidden: int = 16
-    decoder_hidden: int = 20
-    decoder_layers: int = 2
+    decoder_hidden: int = 24
+    decoder_blocks: int = 1
     encoder: str = "eic"
     mapper: str = "rm"
     cue_domain: str = "mu"
@@ -64,7 +64,7 @@ class ACCRConfig:
             raise ValueError(f"mapper: expected 'rm' or 'none', found {self.mapper!r}")
         if self.cue_domain not in ("mu", "linear"):
             raise ValueError(f"cue_domain: expected 'mu' or 'linear', found {self.cue_domain!r}")
-        if min(self.channels, self.context, self.mapper_hidden, self.decoder_hidden, self.decoder_layers) < 1:
+        if min(self.channels, self.context, self.mapper_hidden, self.decoder_hidden, self.decoder_blocks) < 1:
             raise ValueError(f"sizes: expected at least 1, found {self}")
 
 
@@ -92,26 +92,36 @@ class RepresentationMapper(nn.Module):
             (B, C, H / 2, W / 2).
         """
         cues = torch.cat((F.pixel_unshuffle(cue, 2), downsample2(cue.square())), dim=1)
-        scale, shift = self.conv2(F.relu(self.conv1(torch.cat((features, cues), dim=1)))).chunk(2, dim=1)
+        scale, shift = self.conv2(leaky(self.conv1(torch.cat((features, cues), dim=1)))).chunk(2, dim=1)
         mapped: Tensor = (1.0 + scale) * features + shift
         return mapped
 
 
 class Decoder(nn.Module):
-    """From the unified representation to a residual in the T domain, at full resolution by pixel-shuffle."""
+    """From the unified representation to a residual in the T domain, at full resolution by pixel-shuffle.
 
-    def __init__(self, channels: int, hidden: int, layers: int) -> None:
+    The frame itself is seen again beside the representation: to take noise off, the decoder must know every pixel's
+    value, which the representation's few channels at half resolution cannot carry.
+    """
+
+    def __init__(self, channels: int, hidden: int, blocks: int) -> None:
         super().__init__()
-        widths = [channels] + [hidden] * layers
-        self.body = nn.ModuleList(conv3x3(a, b) for a, b in itertools.pairwise(widths))
+        self.first = conv3x3(channels + 12, hidden)
+        self.body = nn.Sequential(*(ResidualBlock(hidden, attention=False) for _ in range(blocks)))
         self.last = zero_init(conv3x3(hidden, 12))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H / 2, W / 2) to a T-domain residual (B, 3, H, W)."""
-        x = F.relu(features)
-        for conv in self.body:
-            x = F.relu(conv(x))
-        return F.pixel_shuffle(self.last(x), 2)
+    def forward(self, features: Tensor, tone: Tensor) -> Tensor:
+        """Decode.
+
+        Args:
+            features: (B, C, H / 2, W / 2).
+            tone: (B, 3, H, W), the frame in the T domain.
+
+        Returns:
+            The residual to add to `tone`, (B, 3, H, W).
+        """
+        x = torch.cat((features, F.pixel_unshuffle(tone, 2)), dim=1)
+        return F.pixel_shuffle(self.last(self.body(leaky(self.first(x)))), 2)
 
 
 class _ClampStraight(torch.autograd.Function):
@@ -143,7 +153,7 @@ class ACCR(nn.Module):
             EIC(config.channels, config.context) if config.encoder == "eic" else PlainEncoder(config.channels)
         )
         self.mapper = RepresentationMapper(config.channels, config.mapper_hidden) if config.mapper == "rm" else None
-        self.decoder = Decoder(config.channels, config.decoder_hidden, config.decoder_layers)
+        self.decoder = Decoder(config.channels, config.decoder_hidden, config.decoder_blocks)
 
     def forward(self, frames: Tensor, exposures: Tensor) -> Tensor:
         """Calibrate frames.
@@ -166,7 +176,7 @@ class ACCR(nn.Module):
             others = basis[:, 1:] - basis[:, :1]
             cue = torch.cat((others.mean(dim=1, keepdim=True), others), dim=1).flatten(0, 1)
             features = self.mapper(features, cue)
-        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features).float())
+        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone).float())
         return calibrated.view(batch, paths, *frames.shape[2:])
 
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrhdr.nn.blocks import ResidualBlock, conv3x3, upsample2, zero_init
+from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, upsample2, zero_init
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,13 @@ class APSWF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the learned part of the logits, (B, K, H, W)."""
-        x0 = self.full(F.relu(self.stem(x)))
-        x1 = self.enc1(F.relu(self.down1(x0)))
-        x2 = self.enc2(F.relu(self.down2(x1)))
-        x3 = self.enc3(F.relu(self.down3(x2)))
+        x0 = self.full(leaky(self.stem(x)))
+        x1 = self.enc1(leaky(self.down1(x0)))
+        x2 = self.enc2(leaky(self.down2(x1)))
+        x3 = self.enc3(leaky(self.down3(x2)))
         y2 = self.dec2(x2 + upsample2(self.up2(x3)))
         y1 = self.dec1(x1 + upsample2(self.up1(y2)))
-        y0 = F.relu(self.dec0(x0 + upsample2(self.up0(y1))))
+        y0 = leaky(self.dec0(x0 + upsample2(self.up0(y1))))
         logits = upsample2(self.head3(x3)) + self.head2(y2)
         logits = upsample2(logits) + self.head1(y1)
         logits = upsample2(logits) + self.head0(y0)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrhdr.nn.blocks import conv3x3, upsample2
+from lrhdr.nn.blocks import conv3x3, leaky, upsample2
 
 
 class EIC(nn.Module):
@@ -55,8 +55,8 @@ class EIC(nn.Module):
         Returns:
             (B, C, H / 2, W / 2).
         """
-        near = F.relu(self.lf1(x))
-        far = F.relu(self.lf3(F.relu(self.lf2(near))))
+        near = leaky(self.lf1(x))
+        far = leaky(self.lf3(leaky(self.lf2(near))))
         low = self.lf5(near + upsample2(self.lf4(far)))
         first, second = self.hf1(F.pixel_unshuffle(x, 2)).chunk(2, dim=1)
         high = self.hf2(first * second)
@@ -78,5 +78,5 @@ class PlainEncoder(nn.Module):
 
     def forward(self, x: Tensor, exposure: Tensor) -> Tensor:
         """Encode (B, 6, H, W) to (B, C, H / 2, W / 2); `exposure` is ignored."""
-        features: Tensor = self.conv2(F.relu(self.conv1(x)))
+        features: Tensor = self.conv2(leaky(self.conv1(x)))
         return features

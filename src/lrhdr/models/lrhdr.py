@@ -74,11 +74,15 @@ class LRHDRConfig:
             ValueError: unknown name.
         """
         if name == "compact":
-            return cls(n_exposures=n_exposures)
+            if n_exposures > 2:  # every further path costs as much as each of the two: narrower, to stay within 40 GMAC
+                return cls(
+                    n_exposures, ACCRConfig(channels=12, context=24, mapper_hidden=12, decoder_hidden=16), APSWFConfig()
+                )
+            return cls(n_exposures)
         if name == "paper":
             return cls(
                 n_exposures=n_exposures,
-                accr=ACCRConfig(channels=64, context=128, mapper_hidden=64, decoder_hidden=64, decoder_layers=3),
+                accr=ACCRConfig(channels=64, context=128, mapper_hidden=64, decoder_hidden=64, decoder_blocks=2),
                 apswf=APSWFConfig(widths=(48, 96, 192, 256), blocks=(2, 2, 2), attention_full=True),
             )
         raise ValueError(f"preset: expected 'compact' or 'paper', found {name!r}")

@@ -214,6 +214,10 @@ def _add_synthesize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the whole set")
     parser.add_argument("--size", type=int, default=256, help="side of the samples in pixels")
     parser.add_argument("--n-exposures", type=int, default=2, help="exposures of one period")
+    parser.add_argument(
+        "--exclude", nargs="*", default=[], metavar="PATTERN", help="source names to leave out, as 'blender_*'"
+    )
+    parser.add_argument("--real-video-share", type=float, default=0.45, help="share of samples made from video")
     parser.add_argument("--workers", type=int, default=1, help="processes")
 
 
@@ -271,6 +275,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     from lrhdr.data.generated import build_cache
     from lrhdr.progress import ProgressDisplay
 
-    keywords = _given(options, "hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
+    names = ("hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
+    keywords = _given(options, *names, "exclude", "real_video_share")
     with ProgressDisplay(unit="samples") as progress:
         print(build_cache(**keywords, progress=lambda done, total: progress("synthesize", done, total)))

@@ -38,7 +38,7 @@ class SynthesisConfig:
         stops: "ours" (1 to 4 stops, mostly 2 and 3) or "field" (2 or 3 stops; three exposures 2 and 2).
     """
 
-    low_key_share: float = 0.1
+    low_key_share: float = 0.2
     percentile: tuple[float, float] = (98.0, 100.0)
     anchor: tuple[float, float] = (0.5, 1.0)
     low_key: tuple[float, float] = (0.1, 0.8)

@@ -73,7 +73,7 @@ def entmax(logits: Tensor, alpha: float = ALPHA, dim: int = 1) -> Tensor:
         raise ValueError(f"entmax: expected 1 < alpha <= 2, found {alpha}")
     z = logits if logits.dtype == torch.float64 else logits.float()
     with torch.autocast(device_type=z.device.type, enabled=False):
-        p: Tensor = _Entmax.apply(z, alpha, dim)
+        p: Tensor = _Entmax.apply(z, alpha, dim)  # type: ignore[no-untyped-call]
     return p
 
 
@@ -116,5 +116,5 @@ def entmax_loss(logits: Tensor, target: Tensor, alpha: float = ALPHA, dim: int =
         raise ValueError(f"entmax_loss: expected 1 < alpha <= 2, found {alpha}")
     z = logits if logits.dtype == torch.float64 else logits.float()
     with torch.autocast(device_type=z.device.type, enabled=False):
-        loss: Tensor = _EntmaxLoss.apply(z, target, alpha, dim)
+        loss: Tensor = _EntmaxLoss.apply(z, target, alpha, dim)  # type: ignore[no-untyped-call]
     return loss

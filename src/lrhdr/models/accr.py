@@ -16,6 +16,7 @@ What differs from the paper (open or chosen by us):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -128,13 +129,13 @@ class _ClampStraight(torch.autograd.Function):
     """Clamp to [0, 1] whose gradient passes unless it would push further outside."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x.clamp(0.0, 1.0)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:  # type: ignore[override]
-        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
         outward = ((x < 0.0) & (grad > 0.0)) | ((x > 1.0) & (grad < 0.0))
         return torch.where(outward, torch.zeros_like(grad), grad)
 
@@ -176,7 +177,7 @@ class ACCR(nn.Module):
             others = basis[:, 1:] - basis[:, :1]
             cue = torch.cat((others.mean(dim=1, keepdim=True), others), dim=1).flatten(0, 1)
             features = self.mapper(features, cue)
-        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone).float())
+        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone).float())  # type: ignore[no-untyped-call]
         return calibrated.view(batch, paths, *frames.shape[2:])
 
 

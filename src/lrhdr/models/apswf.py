@@ -85,7 +85,7 @@ class APSWF(nn.Module):
         y2 = self.dec2(x2 + upsample2(self.up2(x3)))
         y1 = self.dec1(x1 + upsample2(self.up1(y2)))
         y0 = leaky(self.dec0(x0 + upsample2(self.up0(y1))))
-        logits = upsample2(self.head3(x3)) + self.head2(y2)
+        logits: Tensor = upsample2(self.head3(x3)) + self.head2(y2)
         logits = upsample2(logits) + self.head1(y1)
         logits = upsample2(logits) + self.head0(y0)
         return logits

@@ -46,7 +46,8 @@ class TripletAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the gated tensor, (B, C, H, W)."""
-        hw = self.gate_hw(x, 1)  # (B, 1, H, W)
+        hw: Tensor = self.gate_hw(x, 1)  # (B, 1, H, W)
         cw = self.gate_cw(x, 2).transpose(1, 2)  # (B, 1, C, W) -> (B, C, 1, W)
         ch = self.gate_ch(x, 3).transpose(1, 2).transpose(2, 3)  # (B, 1, C, H) -> (B, C, H, 1)
-        return x * ((hw + cw + ch) * (1.0 / 3.0))
+        gate: Tensor = (hw + cw + ch) * (1.0 / 3.0)
+        return x * gate

@@ -22,8 +22,8 @@ demo: $(STAMP)
 	$(BIN)/lrhdr demo -o out/demo
 
 check: $(STAMP)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
@@ -34,8 +34,8 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --durations=10
 
 format: $(STAMP)
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks scripts
+	$(BIN)/ruff format src tests benchmarks scripts
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache

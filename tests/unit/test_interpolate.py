@@ -14,7 +14,7 @@ from lrhdr.interpolate import (
     flow,
     get_interpolator,
 )
-from lrhdr.interpolate.flow import _grid, _warp, dis_flow
+from lrhdr.interpolate.flow import dis_flow, pixel_grid, warp
 from lrhdr.warp import backward_warp
 
 
@@ -126,7 +126,7 @@ def test_own_warp_agrees_with_the_package_warp():
     image = torch.rand(1, 3, 20, 24)
     motion = 5 * torch.randn(1, 2, 20, 24, generator=torch.Generator().manual_seed(0))
     arrays = [np.ascontiguousarray(x[0].permute(1, 2, 0).numpy()) for x in (image, motion)]
-    ours = _warp(arrays[0], arrays[1], 0.5, _grid(20, 24))
+    ours = warp(arrays[0], arrays[1], 0.5, pixel_grid(20, 24))
     theirs = backward_warp(image, 0.5 * motion)[0].permute(1, 2, 0).numpy()
     # OpenCV may place samples on a grid of 1/32 pixel.
     assert np.abs(ours - theirs).max() < 1 / 16

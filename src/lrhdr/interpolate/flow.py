@@ -31,6 +31,9 @@ from lrhdr.radiometry import GAMMA
 
 Array = NDArray[np.float32]
 
+LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+"""Rec. 709 weights, applied to encoded values: what flow is estimated on."""
+
 MIN_SIDE = 16
 """Shortest side, in pixels, of which motion is estimated: DIS matches patches of 8, and below two there is no room."""
 
@@ -47,7 +50,7 @@ _OCCLUSION_FLOOR = 0.05
 
 
 @contextmanager
-def _one_cv2_thread() -> Iterator[None]:
+def one_cv2_thread() -> Iterator[None]:
     """Run OpenCV on one thread, then restore: DIS cuts its search into stripes by thread count, and results follow."""
     previous = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -57,12 +60,13 @@ def _one_cv2_thread() -> Iterator[None]:
         cv2.setNumThreads(previous)
 
 
-def _grid(height: int, width: int) -> tuple[Array, Array]:
+def pixel_grid(height: int, width: int) -> tuple[Array, Array]:
+    """Coordinates (x, y) of each pixel, (H, W) each."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return x, y
 
 
-def _warp(image: Array, flow: Array, scale: float, grid: tuple[Array, Array]) -> Array:
+def warp(image: Array, flow: Array, scale: float, grid: tuple[Array, Array]) -> Array:
     """Backward warp of (H, W, C) by `scale * flow`, borders replicated.
 
     The same rule as `lrhdr.warp.backward_warp` (tested to agree), by OpenCV: these arrays live outside torch, and
@@ -84,33 +88,33 @@ def _luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     The gain is k = g^(1/γ) on code values near black and falls to 1 at white, `k y / (1 + (k - 1) y)`. A plain gain
     would clip the bright parts, and those are what a short frame is needed for (it measured 0.4 dB worse at 3 stops).
     """
-    luma = frame @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    luma = frame @ LUMA
     k = np.float32(gain ** (1.0 / GAMMA))
     raised = k * luma / (1.0 + (k - 1.0) * luma)
     return np.asarray(np.clip(np.rint(raised * 255.0), 0.0, 255.0), dtype=np.uint8)
 
 
-def _dis(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Array:
+def dis(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Array:
     """DIS flow first -> second, (H, W, 2) in pixels, of 8-bit luminance of any size."""
     height, width = first.shape
     pads = (0, max(0, _DIS_SIDE - height), 0, max(0, _DIS_SIDE - width))
     a, b = (cv2.copyMakeBorder(x, *pads, cv2.BORDER_REPLICATE) for x in (first, second))
     # A fresh object each time: DIS keeps buffers of the last image size. No initial flow: a field of zeros would be
     # taken as one, and measured 0.06 dB worse.
-    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = dis.calc(a, b, None)
+    estimator: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = estimator.calc(a, b, None)
     return np.asarray(flow[:height, :width], dtype=np.float32).copy()
 
 
 def _estimate(first: Array, second: Array, gain: float) -> tuple[Array, Array]:
     """DIS flow first -> second and second -> first, each (H, W, 2) in pixels."""
     a, b = _luminance8(first, gain), _luminance8(second, gain)
-    return _dis(a, b), _dis(b, a)
+    return dis(a, b), dis(b, a)
 
 
 def _votes(flow: Array, back: Array, pixel: float, grid: tuple[Array, Array]) -> Array:
     """How much each source pixel's vector is believed, (H, W) in (0, 1], from the round trip of the two flows."""
-    error = np.square(flow + _warp(back, flow, 1.0, grid)).sum(axis=-1)
+    error = np.square(flow + warp(back, flow, 1.0, grid)).sum(axis=-1)
     motion = np.square(flow).sum(axis=-1)
     tolerance = np.float32((_CONSISTENCY_PX * pixel) ** 2) + np.float32(_CONSISTENCY_RELATIVE**2) * motion
     return np.asarray(np.exp(-error / tolerance) + _FLOOR_VOTE, dtype=np.float32)
@@ -154,7 +158,7 @@ def _intermediate(flow01: Array, flow10: Array, fraction: float) -> tuple[Array,
     shrink = np.array([small[0] / width, small[1] / height], dtype=np.float32)
     f01 = _resize(flow01, small, cv2.INTER_AREA) * shrink
     f10 = _resize(flow10, small, cv2.INTER_AREA) * shrink
-    grid = _grid(small[1], small[0])
+    grid = pixel_grid(small[1], small[0])
     pixel = float(shrink.mean())
     votes0, sum0 = _splat(f01, fraction, _votes(f01, f10, pixel, grid), grid)
     votes1, sum1 = _splat(f10, 1.0 - fraction, _votes(f10, f01, pixel, grid), grid)
@@ -174,18 +178,23 @@ def _interpolate_one(first: Array, second: Array, fraction: float, gain: float) 
     """Interpolate one pair of (H, W, 3) frames."""
     flow01, flow10 = _estimate(first, second, gain)
     velocity, seen0, seen1 = _intermediate(flow01, flow10, fraction)
-    grid = _grid(*first.shape[:2])
-    warped0 = _warp(first, velocity, -fraction, grid)
-    warped1 = _warp(second, velocity, 1.0 - fraction, grid)
+    grid = pixel_grid(*first.shape[:2])
+    warped0 = warp(first, velocity, -fraction, grid)
+    warped1 = warp(second, velocity, 1.0 - fraction, grid)
     weight0 = (1.0 - fraction) * (seen0 + np.float32(_OCCLUSION_FLOOR))
     weight1 = fraction * (seen1 + np.float32(_OCCLUSION_FLOOR))
     share = (weight1 / (weight0 + weight1))[..., None].astype(np.float32)
     return warped0 + share * (warped1 - warped0)
 
 
-def _to_arrays(batch: Tensor) -> Array:
+def to_arrays(batch: Tensor) -> Array:
     """(B, 3, H, W) tensor to contiguous (B, H, W, 3) float32."""
     return np.ascontiguousarray(batch.detach().float().clamp(0.0, 1.0).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def to_tensor(arrays: Array, like: Tensor) -> Tensor:
+    """(B, H, W, C) to a contiguous (B, C, H, W) tensor with the dtype and device of `like`."""
+    return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous().to(like)
 
 
 def dis_flow(first: Tensor, second: Tensor, gain: float = 1.0) -> Tensor:
@@ -205,10 +214,10 @@ def dis_flow(first: Tensor, second: Tensor, gain: float = 1.0) -> Tensor:
     check_pair(first, second, 0.0, gain)
     if min(first.shape[-2:]) < MIN_SIDE:
         return first.new_zeros(first.shape[0], 2, *first.shape[-2:])
-    with _one_cv2_thread():
-        pairs = zip(_to_arrays(first), _to_arrays(second), strict=True)
-        flows = [_dis(_luminance8(a, gain), _luminance8(b, gain)) for a, b in pairs]
-    return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).contiguous().to(first)
+    with one_cv2_thread():
+        pairs = zip(to_arrays(first), to_arrays(second), strict=True)
+        flows = [dis(_luminance8(a, gain), _luminance8(b, gain)) for a, b in pairs]
+    return to_tensor(np.stack(flows), first)
 
 
 class DISInterpolator:
@@ -229,8 +238,7 @@ class DISInterpolator:
         check_pair(first, second, fraction, gain)
         if min(first.shape[-2:]) < MIN_SIDE:
             return torch.lerp(first, second, fraction)
-        with _one_cv2_thread():
-            pairs = zip(_to_arrays(first), _to_arrays(second), strict=True)
+        with one_cv2_thread():
+            pairs = zip(to_arrays(first), to_arrays(second), strict=True)
             frames = [_interpolate_one(a, b, fraction, gain) for a, b in pairs]
-        out = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
-        return out.to(first)
+        return to_tensor(np.stack(frames), first)

@@ -10,18 +10,30 @@ shows the same moment as the reference, which is at hand, only differently expos
 3. Trusted frames are averaged. Where none is (noise, clipping in both, occlusion), the interpolated frame fills in.
 
 Our choice, not the paper's. On 76 windows made from training folders (2 and 3 stops) it raised the completion merge by
-1.7 dB PSNR_T and the best possible vote among the candidates by 1.4 dB over `dis`, for about three times its cost.
+1.7 dB PSNR_T and the best possible vote among the candidates by 1.4 dB over `dis`, for about four times its cost.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lrhdr.agreement import agreement
-from lrhdr.interpolate.flow import DISInterpolator, dis_flow
-from lrhdr.radiometry import ldr_to_radiance, radiance_to_ldr
-from lrhdr.warp import backward_warp, forward_backward_error
+from lrhdr.interpolate.flow import (
+    LUMA,
+    MIN_SIDE,
+    Array,
+    DISInterpolator,
+    dis,
+    one_cv2_thread,
+    pixel_grid,
+    to_arrays,
+    to_tensor,
+    warp,
+)
+from lrhdr.radiometry import GAMMA
 
 # Chosen by us on the same windows: as in the interpolation, 1.5 px of round-trip error plus 5 % of the motion; and the
 # interpolated frame keeps a small vote everywhere.
@@ -44,17 +56,32 @@ def align_to_reference(
     Returns:
         The warped frame (B, 3, H, W), and how far to trust it, (B, 1, H, W) in [0, 1].
     """
-    longer = torch.maximum(exposure, reference_exposure)
-    # The shorter of the two is gained, and clips where the longer does: both copies show the same.
-    matched = radiance_to_ldr(ldr_to_radiance(frame, exposure), longer)
-    matched_reference = radiance_to_ldr(ldr_to_radiance(reference, reference_exposure), longer)
-    flow_ref_to_frame = dis_flow(matched_reference, matched)
-    flow_frame_to_ref = dis_flow(matched, matched_reference)
-    error = forward_backward_error(flow_ref_to_frame, flow_frame_to_ref)
-    tolerance = _FLOW_ERROR_PX + _FLOW_ERROR_RELATIVE * flow_ref_to_frame.norm(dim=1, keepdim=True)
-    warped = backward_warp(frame, flow_ref_to_frame)
-    consistent = torch.exp(-((error / tolerance) ** 2))
-    return warped, consistent * agreement(warped, exposure, reference, reference_exposure)
+    if min(frame.shape[-2:]) < MIN_SIDE:
+        return frame, agreement(frame, exposure, reference, reference_exposure)
+    warped, consistent = [], []
+    with one_cv2_thread():
+        ratios = (reference_exposure / exposure).tolist()
+        for item, own, ratio in zip(to_arrays(frame), to_arrays(reference), ratios, strict=True):
+            # The shorter of the two is gained, and clips where the longer does: both copies show the same.
+            copy = _clipped_luminance8(item, max(ratio, 1.0))
+            own_copy = _clipped_luminance8(own, max(1.0 / ratio, 1.0))
+            flow = dis(own_copy, copy)
+            grid = pixel_grid(*own_copy.shape)
+            error = np.square(flow + warp(dis(copy, own_copy), flow, 1.0, grid)).sum(axis=-1)
+            motion = np.sqrt(np.square(flow).sum(axis=-1))
+            consistent.append(np.exp(-error / np.square(_FLOW_ERROR_PX + _FLOW_ERROR_RELATIVE * motion)))
+            warped.append(warp(item, flow, 1.0, grid))
+    aligned = to_tensor(np.stack(warped), frame)
+    survives = torch.from_numpy(np.stack(consistent))[:, None].to(frame)
+    return aligned, survives * agreement(aligned, exposure, reference, reference_exposure)
+
+
+def _clipped_luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
+    """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light, channels clipped at 1."""
+    # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.
+    gained = np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))
+    luma = gained @ LUMA
+    return np.asarray(np.rint(luma * 255.0), dtype=np.uint8)
 
 
 class GuidedDISInterpolator(DISInterpolator):

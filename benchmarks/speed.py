@@ -82,9 +82,8 @@ def main() -> None:
     }
     for name, values in result["seconds"].items():  # type: ignore[attr-defined]
         print(f"{name:14} {values['median']:.3f} s  ({values['min']:.3f} to {values['max']:.3f})")
-    print(
-        f"network {macs / 1e9:.1f} GMAC, {result['network_gflops']:.0f} GFLOP/s; peak memory {result['peak_memory_gib']:.2f} GiB"
-    )
+    print(f"network {macs / 1e9:.1f} GMAC per frame, {result['network_gflops']:.0f} GFLOP/s")
+    print(f"peak memory {result['peak_memory_gib']:.2f} GiB")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

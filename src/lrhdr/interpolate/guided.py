@@ -35,8 +35,8 @@ from lrhdr.interpolate.flow import (
 )
 from lrhdr.radiometry import GAMMA
 
-# Chosen by us on the same windows: as in the interpolation, 1.5 px of round-trip error plus 5 % of the motion; and the
-# interpolated frame keeps a small vote everywhere.
+# Chosen by us on the same windows: 1.5 px of round-trip error plus 5 % of the motion is where a vector stops being
+# believed (0.7 px measured 0.1 dB worse); the interpolated frame keeps a small vote everywhere.
 _FLOW_ERROR_PX = 1.5
 _FLOW_ERROR_RELATIVE = 0.05
 _FLOOR_VOTE = 0.02

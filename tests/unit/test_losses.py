@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lrhdr.entmax import entmax
-from lrhdr.losses import LossConfig, accr_loss, gradient_loss, lrhdr_loss, oracle_index, vote_loss
+from lrhdr.losses import LossConfig, accr_loss, gradient_loss, informed_weight, lrhdr_loss, oracle_index, vote_loss
 from lrhdr.models.lrhdr import LRHDROutput
 from lrhdr.tonemap import mu_law
 
@@ -45,6 +45,19 @@ def test_interpolated_path_counts_seven_tenths():
     assert accr_loss(calibrated, target, LossConfig()).item() == pytest.approx(0.1 + 0.7 * 0.2)
 
 
+def test_informed_calibration_ignores_ghosts_and_keeps_noise():
+    target = torch.full((1, 3, 16, 16), 0.5)
+    noise = 0.04 * torch.where(torch.rand(1, 1, 3, 16, 16) < 0.5, -1.0, 1.0)
+    noisy, ghost = target[:, None] + noise, target[:, None] + 0.3
+    config = LossConfig(accr_weighting="informed", accr_gradient=0.0)
+    known = accr_loss(noisy, target, config, noisy).item()
+    assert 0.5 * 0.04 < known < 0.04
+    assert accr_loss(ghost, target, config, ghost).item() < 0.01 * 0.3
+    weight = informed_weight(torch.cat((noisy, ghost), dim=1), target)
+    assert weight.shape == (1, 2, 1, 16, 16)
+    assert weight[:, 0].min() > 10 * weight[:, 1].max()
+
+
 def test_gradient_loss_ignores_offsets_and_weights_its_scales():
     x = torch.rand(1, 3, 16, 16)
     assert gradient_loss(x + 0.3, x).item() == pytest.approx(0.0, abs=1e-6)
@@ -74,6 +87,6 @@ def test_vote_by_stake_is_silent_where_nothing_is_at_stake():
 
 
 def test_bad_settings_are_refused():
-    for bad in ({"vote_weighting": "none"}, {"recon": -1.0}):
+    for bad in ({"vote_weighting": "none"}, {"accr_weighting": "none"}, {"recon": -1.0}):
         with pytest.raises(ValueError, match="expected"):
             LossConfig(**bad)

@@ -9,8 +9,9 @@ What differs from the paper (open or chosen by us):
   radiances vanishes in the shadows, where T is 587 times steeper than in the highlights;
 - the signed cue reaches half resolution by pixel-unshuffle (keeps detail), its square by averaging;
 - for N_e > 2 each path has its own cue against the reference; the reference has the mean of them;
-- the decoder sees the frame's T(Γ(L)) beside the representation and predicts a residual on it, starting at zero: an
-  untrained ACCR passes the frames through.
+- the decoder sees the frame's T(Γ(L)) beside the representation and predicts a residual on it (gates of blurs and of
+  the cue, and a free part), starting at zero: an untrained ACCR passes the frames through;
+- the cue's sign: for every path it is the other side less this one, so that one shared mapper can read it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrhdr.filters import downsample2
+from lrhdr.filters import downsample2, gaussian_blur
 from lrhdr.models.eic import EIC, PlainEncoder
 from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, zero_init
 from lrhdr.radiometry import ldr_to_radiance
@@ -101,28 +102,37 @@ class RepresentationMapper(nn.Module):
 class Decoder(nn.Module):
     """From the unified representation to a residual in the T domain, at full resolution by pixel-shuffle.
 
-    The frame itself is seen again beside the representation: to take noise off, the decoder must know every pixel's
-    value, which the representation's few channels at half resolution cannot carry.
+    The residual is a sum of gated proposals and a free part: two blurs of the frame less the frame (they take noise
+    off), the cue (it fills in what the other exposure knows), each times a predicted gate per pixel. A free residual
+    alone learnt neither here: its layers fell silent within a hundred steps, since at first it can only do harm.
     """
+
+    PROPOSALS = 3
 
     def __init__(self, channels: int, hidden: int, blocks: int) -> None:
         super().__init__()
         self.first = conv3x3(channels + 12, hidden)
         self.body = nn.Sequential(*(ResidualBlock(hidden, attention=False) for _ in range(blocks)))
-        self.last = zero_init(conv3x3(hidden, 12))
+        self.last = zero_init(conv3x3(hidden, 12 + 4 * self.PROPOSALS))
 
-    def forward(self, features: Tensor, tone: Tensor) -> Tensor:
+    def forward(self, features: Tensor, tone: Tensor, cue: Tensor) -> Tensor:
         """Decode.
 
         Args:
             features: (B, C, H / 2, W / 2).
             tone: (B, 3, H, W), the frame in the T domain.
+            cue: (B, 3, H, W), the other exposure less this one, in the T domain.
 
         Returns:
             The residual to add to `tone`, (B, 3, H, W).
         """
         x = torch.cat((features, F.pixel_unshuffle(tone, 2)), dim=1)
-        return F.pixel_shuffle(self.last(self.body(leaky(self.first(x)))), 2)
+        free, gates = self.last(self.body(leaky(self.first(x)))).split((12, 4 * self.PROPOSALS), dim=1)
+        proposals = (gaussian_blur(tone, 0.7, 2) - tone, gaussian_blur(tone, 1.6, 4) - tone, cue)
+        residual = F.pixel_shuffle(free, 2)
+        for gate, proposal in zip(F.pixel_shuffle(gates, 2).split(1, dim=1), proposals, strict=True):
+            residual = residual + gate * proposal
+        return residual
 
 
 class _ClampStraight(torch.autograd.Function):
@@ -138,6 +148,15 @@ class _ClampStraight(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         outward = ((x < 0.0) & (grad > 0.0)) | ((x > 1.0) & (grad < 0.0))
         return torch.where(outward, torch.zeros_like(grad), grad)
+
+
+def _against_the_others(frames: Tensor) -> Tensor:
+    """The cue of each path: (B, N_e, 3, H, W) to (B N_e, 3, H, W), what the other side has less what this one has.
+
+    The interpolated paths look at the reference; the reference looks at the mean of the interpolated.
+    """
+    own = frames - frames[:, :1]
+    return torch.cat((own[:, 1:].mean(dim=1, keepdim=True), -own[:, 1:]), dim=1).flatten(0, 1)
 
 
 class ACCR(nn.Module):
@@ -172,12 +191,11 @@ class ACCR(nn.Module):
         flat_tone = tone.flatten(0, 1)
         x = torch.cat((frames.flatten(0, 1), flat_tone), dim=1)
         features = self.encoder(x.contiguous(memory_format=torch.channels_last), exposures.flatten())
+        tone_cue = _against_the_others(tone)
         if self.mapper is not None:
-            basis = tone if self.config.cue_domain == "mu" else radiance
-            others = basis[:, 1:] - basis[:, :1]
-            cue = torch.cat((others.mean(dim=1, keepdim=True), others), dim=1).flatten(0, 1)
+            cue = tone_cue if self.config.cue_domain == "mu" else _against_the_others(radiance)
             features = self.mapper(features, cue)
-        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone).float())  # type: ignore[no-untyped-call]
+        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone, tone_cue).float())  # type: ignore[no-untyped-call]
         return calibrated.view(batch, paths, *frames.shape[2:])
 
 

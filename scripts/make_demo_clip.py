@@ -9,8 +9,8 @@ the panorama `courtyard.exr` (Greg Zaal, CC0), which Debian's package `blender-d
     dpkg-deb -x blender-data_*.deb blender-data
     # blender-data/usr/share/blender/datafiles/studiolights/world/courtyard.exr, license.txt beside it
 
-Everything else in the picture is generated (`demo_clip/`). Each frame is path traced, denoised and kept as a float EXR
-in a cache folder, so that a second run resumes. Then one factor brings the clip to the package's scale (1.0 =
+Everything else in the picture is generated (`demo_clip/`). Each frame is path traced, denoised and kept in a cache
+folder, so that a second run resumes. Then one factor brings the clip to the package's scale (1.0 =
 saturation of the short exposure = a high percentile of the clip), a small sensor at a high ISO takes the frames
 (`lrhdr.camera`), and the denoised render, clipped to [0, 1], is the truth of both. No motion blur: a frame is a moment.
 
@@ -80,9 +80,9 @@ class RenderConfig:
     """
 
     variant: str = "llvm_ad_rgb"
-    samples: int = 25
+    samples: int = 16
     buffers: int = 4
-    feature_samples: int = 144
+    feature_samples: int = 64
     depth: int = 6
     denoise: DenoiseConfig = field(default_factory=DenoiseConfig)
 
@@ -137,7 +137,7 @@ def render_clip(panorama_path: Path, cache: Path, config: RenderConfig) -> Image
         key.update(part.read_bytes())
     folder = cache / key.hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"radiance_{frame:06d}.exr" for frame in range(FRAMES)]
+    files = [folder / f"radiance_{frame:06d}.npy" for frame in range(FRAMES)]
     missing = [frame for frame in range(FRAMES) if not files[frame].exists()]
     if missing:
         drjit: Any = importlib.import_module("drjit")
@@ -151,12 +151,12 @@ def render_clip(panorama_path: Path, cache: Path, config: RenderConfig) -> Image
             start, used = time.perf_counter(), time.process_time()
             with tempfile.TemporaryDirectory() as meshes:
                 image = render_frame(mitsuba, panorama, frame, config, Path(meshes))
-            partial = files[frame].with_name("partial.exr")
-            mitsuba.Bitmap(image).write(str(partial))
+            partial = files[frame].with_name("partial.npy")
+            np.save(partial, image)  # the renderer's own EXR writer waits for ever with one thread
             partial.replace(files[frame])
             took = f"{time.perf_counter() - start:.0f} s, {time.process_time() - used:.0f} s of processor"
             print(f"frame {frame:2d}: {took}", flush=True)
-    return np.stack([read_exr(file) for file in files])
+    return np.stack([np.load(file) for file in files])
 
 
 def reference_alone(ldr: torch.Tensor, truth: torch.Tensor, schedule: ExposureSchedule) -> list[float]:

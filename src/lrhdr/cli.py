@@ -259,7 +259,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from lrhdr.progress import ProgressDisplay
 
     keywords = {k: v for k, v in vars(options).items() if k not in ("command", "run")}
-    with ProgressDisplay(unit="%") as progress:
+    with ProgressDisplay(unit="frames") as progress:
         result = score(**keywords, progress=progress)
     print(summary(result, options.output))
 

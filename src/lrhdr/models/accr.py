@@ -127,11 +127,13 @@ class Decoder(nn.Module):
             The residual to add to `tone`, (B, 3, H, W).
         """
         x = torch.cat((features, F.pixel_unshuffle(tone, 2)), dim=1)
-        free, gates = self.last(self.body(leaky(self.first(x)))).split((12, 4 * self.PROPOSALS), dim=1)
+        decoded: Tensor = self.last(self.body(leaky(self.first(x))))
+        free, gates = decoded[:, :12], decoded[:, 12:]
         proposals = (gaussian_blur(tone, 0.7, 2) - tone, gaussian_blur(tone, 1.6, 4) - tone, cue)
         residual = F.pixel_shuffle(free, 2)
-        for gate, proposal in zip(F.pixel_shuffle(gates, 2).split(1, dim=1), proposals, strict=True):
-            residual = residual + gate * proposal
+        gates = F.pixel_shuffle(gates, 2)
+        for i, proposal in enumerate(proposals):
+            residual = residual + gates[:, i : i + 1] * proposal
         return residual
 
 

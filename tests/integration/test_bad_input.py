@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -270,7 +272,12 @@ def test_interrupted_run_goes_on_to_the_same_files(lrhdr: Run, write_clip: Write
     clip, out = write_clip(count=40, size=(192, 256)), tmp_path / "stopped"
     slow = ("--method", "flow", "--threads", "1")
     command = [sys.executable, "-m", "lrhdr", "reconstruct", str(clip), "-o", str(out), *slow]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CALM) as process:
+    # a background job of a shell has Ctrl-C switched off, and hands that down
+    obey: dict[str, Any] = (
+        {} if os.name == "nt" else {"preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+    )
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": CALM}
+    with subprocess.Popen(command, **pipes, **obey) as process:
         deadline = time.monotonic() + 60
         while len(list(out.glob("*.exr"))) < 3 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)

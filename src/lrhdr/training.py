@@ -217,7 +217,8 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
     if fabric.global_rank == 0:
         (output / "config.json").write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
     target = output / f"{config.name}.safetensors"
-    start, saved = time.monotonic() - minutes * 60.0, time.monotonic()
+    began = saved = time.monotonic()
+    start = began - minutes * 60.0  # as if the earlier processes of this run had been this one
     first = step
     scores: dict[str, float] = {}
 
@@ -261,7 +262,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
             row: dict[str, Any] = {}
             if step % config.log_every == 0 or step == config.steps:
                 row = _row(step, start, optimiser, losses)
-                rate = (step - first) / max(1e-9, time.monotonic() - saved_start(start, minutes))
+                rate = (step - first) / max(1e-9, time.monotonic() - began)
                 row_text = f"step {step}/{config.steps}  loss {row['loss']:.4f}  recon {row['recon']:.4f}"
                 say(f"{row_text}  {rate:.2f} steps/s  {(config.steps - step) / max(rate, 1e-9) / 60.0:.0f} min left")
             if config.validation and (step % config.validate_every == 0 or step == config.steps):
@@ -285,11 +286,6 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
             log.close()
     save()
     return target
-
-
-def saved_start(start: float, minutes: float) -> float:
-    """When this process began, given the start shifted by the minutes of earlier ones."""
-    return start + minutes * 60.0
 
 
 def _row(step: int, start: float, optimiser: torch.optim.Optimizer, losses: tuple[Tensor, ...]) -> dict[str, Any]:

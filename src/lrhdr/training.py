@@ -25,6 +25,7 @@ from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.data.base import Sample, crop_and_augment
 from lrhdr.data.generated import CachedSamples
+from lrhdr.io.atomic import write_bytes
 from lrhdr.losses import lrhdr_loss, oracle_index
 from lrhdr.models.lrhdr import LRHDR
 from lrhdr.radiometry import ldr_to_radiance
@@ -203,6 +204,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
     average.load_state_dict(bare.state_dict())
     optimiser, peaks = _optimiser(bare, config)
     step, minutes = 0, 0.0
+    scores: dict[str, float] = {}  # of the last validation; a resumed run must not forget them
     checkpoint = output / "last.pt"
     if checkpoint.is_file():
         state = load_checkpoint(checkpoint)
@@ -210,17 +212,16 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
         bare.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        step, minutes = int(state["step"]), float(state["minutes"])
+        step, minutes, scores = int(state["step"]), float(state["minutes"]), dict(state.get("scores", {}))
         say(f"resuming at step {step} of {config.steps}")
     model, wrapped = fabric.setup(bare, optimiser)
     log = _Log(output / "log.csv", step) if fabric.global_rank == 0 else None
     if fabric.global_rank == 0:
-        (output / "config.json").write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
+        write_bytes(output / "config.json", json.dumps(asdict(config), indent=1).encode())
     target = output / f"{config.name}.safetensors"
     began = saved = time.monotonic()
     start = began - minutes * 60.0  # as if the earlier processes of this run had been this one
     first = step
-    scores: dict[str, float] = {}
 
     def save() -> None:
         if fabric.global_rank != 0:
@@ -233,6 +234,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
             "model": bare.state_dict(),
             "average": average.state_dict(),
             "optimiser": optimiser.state_dict(),
+            "scores": scores,
         }
         save_checkpoint(checkpoint, state)
         save_weights(target, average, _record(config, samples.manifest, step, spent, scores))

@@ -17,6 +17,7 @@ from lrhdr.checks import InputError, LrhdrError
 from lrhdr.data.generated import CachedSamples
 from lrhdr.training import draw_batch, learning_rate_factor, train
 from lrhdr.training_config import TrainConfig, load_config
+from lrhdr.weights import load_record
 
 TINY = {
     "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_blocks": 1},
@@ -85,6 +86,10 @@ def test_run_writes_weights_log_and_checkpoint(config: TrainConfig):
     assert any("steps/s" in line and "left" in line for line in lines)
     assert load_checkpoint(path.parent / "last.pt")["step"] == 6
     assert json.loads((path.parent / "config.json").read_text())["steps"] == 6
+    scores = load_record(path).scores
+    assert scores["validation"]["psnr"] > 0
+    train(config)  # a finished run, started again, changes nothing
+    assert load_record(path).scores == scores
 
 
 def test_resuming_gives_the_same_weights_as_not_stopping(config: TrainConfig, tmp_path: Path, monkeypatch):

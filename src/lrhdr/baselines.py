@@ -25,6 +25,7 @@ from torch import Tensor
 
 from lrhdr.agreement import BLUR_PX, FULL_WELL_E, READ_NOISE_E, agreement
 from lrhdr.checks import InputError, check_tensor
+from lrhdr.exposure import interpolated_exposures
 from lrhdr.filters import gaussian_blur
 from lrhdr.interpolate.guided import align_to_reference
 from lrhdr.radiometry import ldr_to_radiance, merge_weighted, saturation_confidence, well_exposedness
@@ -47,18 +48,6 @@ def _parts(window: Tensor, exposures: Tensor) -> tuple[Tensor, Tensor]:
         )
     centre = window.shape[1] // 2
     return window[:, centre], exposures[:, centre]
-
-
-def interpolated_exposures(exposures: Tensor) -> Tensor:
-    """Exposures of the interpolated frames: pair k has the exposure of the frame at offset -k.
-
-    Args:
-        exposures: (B, T) of the window.
-
-    Returns:
-        (B, N_e - 1).
-    """
-    return exposures[:, : exposures.shape[1] // 2].flip(1)
 
 
 def model_free_candidates(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:

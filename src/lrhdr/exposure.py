@@ -9,8 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lrhdr.checks import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def interpolation_pairs(n_exposures: int) -> tuple[tuple[int, int, float], ...]:
@@ -25,6 +29,18 @@ def interpolation_pairs(n_exposures: int) -> tuple[tuple[int, int, float], ...]:
     """
     centre = n_exposures - 1
     return tuple((centre - k, centre + n_exposures - k, k / n_exposures) for k in range(1, n_exposures))
+
+
+def interpolated_exposures(exposures: Tensor) -> Tensor:
+    """Exposures of the interpolated frames: pair k of `interpolation_pairs` has that of the frame at offset -k.
+
+    Args:
+        exposures: (B, T) of the window.
+
+    Returns:
+        (B, N_e - 1).
+    """
+    return exposures[:, : exposures.shape[1] // 2].flip(1)
 
 
 def parse_exposures_txt(text: str, name: str = "Exposures.txt") -> tuple[float, ...]:

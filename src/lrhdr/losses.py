@@ -5,7 +5,9 @@ and hold no state. Everything is computed in float32.
 
 What differs from the paper: the vote loss may be weighted by what is at stake (`vote_weighting="stake"`, our choice for
 short training): at most pixels several candidates are equally good and the oracle's pick among them is noise; weighting
-by the candidates' spread spends the gradient where the vote matters.
+by the candidates' spread spends the gradient where the vote matters. Likewise the calibration loss may be weighted by
+what a frame can know (`accr_weighting="informed"`): where it is clipped or shows a ghost, other candidates are right
+already, and teaching it to guess costs it the detail that it alone has.
 """
 
 from __future__ import annotations

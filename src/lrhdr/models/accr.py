@@ -27,7 +27,7 @@ from lrhdr.filters import downsample2, gaussian_blur
 from lrhdr.models.eic import EIC, PlainEncoder
 from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, zero_init
 from lrhdr.radiometry import ldr_to_radiance
-from lrhdr.tonemap import mu_law, mu_law_inverse
+from lrhdr.tonemap import mu_law
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,3 @@ class ACCR(nn.Module):
             features = self.mapper(features, cue)
         calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone, tone_cue).float())  # type: ignore[no-untyped-call]
         return calibrated.view(batch, paths, *frames.shape[2:])
-
-
-def calibrated_to_radiance(calibrated: Tensor) -> Tensor:
-    """ACCR's T-domain output to linear radiance in [0, 1]."""
-    return mu_law_inverse(calibrated)

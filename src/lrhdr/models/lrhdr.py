@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from lrhdr.checks import InputError, check_tensor
 from lrhdr.entmax import ALPHA, entmax
-from lrhdr.models.accr import ACCR, ACCRConfig, calibrated_to_radiance
+from lrhdr.exposure import interpolated_exposures
+from lrhdr.models.accr import ACCR, ACCRConfig
 from lrhdr.models.apswf import APSWF, APSWFConfig
 from lrhdr.models.prior import prior_logits
 from lrhdr.radiometry import ldr_to_radiance
-from lrhdr.tonemap import mu_law
+from lrhdr.tonemap import mu_law, mu_law_inverse
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,7 @@ class LRHDR(nn.Module):
         n = self.config.n_exposures
         centre = n - 1
         exposures = exposures.to(window)
-        # the pair that makes interpolated frame k has the exposure of the frame at offset -k
-        between = exposures[:, :centre].flip(1)
+        between = interpolated_exposures(exposures)
         frames = torch.cat((window, interpolated), dim=1)
         radiances = ldr_to_radiance(frames, torch.cat((exposures, between), dim=1))
         tones = mu_law(radiances)
@@ -179,7 +179,7 @@ class LRHDR(nn.Module):
         if self.accr is not None:
             at_time = torch.cat((window[:, centre : centre + 1], interpolated), dim=1)
             calibrated_mu = self.accr(at_time, torch.cat((exposures[:, centre : centre + 1], between), dim=1))
-            calibrated = calibrated_to_radiance(calibrated_mu)
+            calibrated = mu_law_inverse(calibrated_mu)
             tones = torch.cat((tones, calibrated_mu), dim=1)
         candidates = torch.cat((radiances, calibrated), dim=1)
         inputs = [frames.flatten(1, 2), tones.flatten(1, 2)]

@@ -117,9 +117,26 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "evaluation": (4, ("pipeline", "scores")),
     "evaluation_runs": (4, ("evaluation", "pipeline", "scores")),
     # floor 5: the command line
+    "commands": (5, ()),
+    "commands.options": (5, ()),
+    "commands.demo": (5, ("commands.options",)),
+    "commands.evaluate": (5, ("commands.options",)),
+    "commands.info": (5, ("commands.options",)),
+    "commands.reconstruct": (5, ("commands.options",)),
+    "commands.synthesize": (5, ("commands.options",)),
+    "commands.train": (5, ("commands.options",)),
     "cli": (
         5,
-        (),
+        (
+            "commands",
+            "commands.demo",
+            "commands.evaluate",
+            "commands.info",
+            "commands.options",
+            "commands.reconstruct",
+            "commands.synthesize",
+            "commands.train",
+        ),
     ),
     "__main__": (5, ("cli",)),
 }

@@ -19,6 +19,7 @@ from clips import Outcome, scene
 
 from lrhdr import cli
 from lrhdr.baselines import BASELINES
+from lrhdr.commands import options as command_options
 from lrhdr.evaluation_runs import SETS, score
 from lrhdr.interpolate import INTERPOLATORS
 from lrhdr.io.images import read_exr, read_exr_header, read_image, write_exr
@@ -263,9 +264,9 @@ def test_module_and_version() -> None:
 
 
 def test_choices_are_those_of_the_registries() -> None:
-    assert (NETWORK, *BASELINES) == cli.METHODS
-    assert set(cli.INTERPOLATORS) == set(INTERPOLATORS)
-    assert set(cli.EVALUATION_SETS) == set(SETS)
+    assert (NETWORK, *BASELINES) == command_options.METHODS
+    assert set(command_options.INTERPOLATORS) == set(INTERPOLATORS)
+    assert set(command_options.EVALUATION_SETS) == set(SETS)
 
 
 def test_options_and_their_defaults_are_those_of_the_run() -> None:

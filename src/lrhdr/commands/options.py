@@ -1,0 +1,70 @@
+"""What several commands share: how a command is declared, and the options on method and machine."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+# Spelled out, because the registries import PyTorch; a test holds them equal.
+METHODS = ("lrhdr", "reference", "merge", "flow", "completion")
+INTERPOLATORS = ("average", "dis", "dis-guided")
+EVALUATION_SETS = ("generated", "hdrvideo", "video")
+
+Commands = argparse._SubParsersAction
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows real defaults, and none for switches and for options that have nothing to show."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False or action.required:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def add_command(
+    commands: Commands[argparse.ArgumentParser], name: str, run: Callable[[argparse.Namespace], None], text: str
+) -> argparse.ArgumentParser:
+    """Declare a command.
+
+    Args:
+        commands: what `ArgumentParser.add_subparsers` returned.
+        name: as typed.
+        run: called with the parsed options.
+        text: one sentence for the help.
+
+    Returns:
+        The command's parser, to add options to.
+    """
+    command = commands.add_parser(name, help=text, description=text, formatter_class=Help)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """Options that choose the method, its weights and interpolator."""
+    group = parser.add_argument_group("method")
+    group.add_argument("--method", choices=METHODS, default="lrhdr", help="the network, or a baseline")
+    group.add_argument(
+        "--weights", metavar="NAME|FILE", help="bundled name or .safetensors (default: compact-Nexp for N exposures)"
+    )
+    group.add_argument(
+        "--interpolator",
+        choices=INTERPOLATORS,
+        help="frame interpolator (default: the one the weights were trained with)",
+    )
+
+
+def add_compute(parser: argparse.ArgumentParser) -> None:
+    """Options on threads and device."""
+    parser.add_argument("--threads", type=int, metavar="N", help="compute threads (default: all cores)")
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, ...")
+
+
+def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Some of the options as keywords."""
+    return {name: getattr(options, name) for name in names}

@@ -1,0 +1,53 @@
+"""`lrhdr reconstruct`: frames or video in, HDR frames out."""
+
+from __future__ import annotations
+
+import argparse
+
+from lrhdr.commands.options import Commands, add_command, add_compute, add_method
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "reconstruct", run, "Turn a folder of frames or a video into HDR frames (OpenEXR).")
+    parser.add_argument("input", metavar="INPUT", help="folder of frames (PNG, TIFF, JPEG), or a video file")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the EXR frames")
+    what = parser.add_argument_group("exposures (without these: Exposures.txt in the folder, or EXIF)")
+    what.add_argument("--exposures", metavar="S,S", help="exposure times of one period in seconds, as 1/1000,1/125")
+    what.add_argument("--stops", metavar="EV,EV", help="exposures of one period in stops, as 0,3")
+    what.add_argument(
+        "--start", default="0", help="which of them the first frame has: its position from 0, or 'short' or 'long'"
+    )
+    add_method(parser)
+    parser.add_argument("--composite", action="store_true", help="paste the reference where it is well exposed")
+    result = parser.add_argument_group("result")
+    result.add_argument(
+        "--scale",
+        choices=("shortest", "scene"),
+        default="shortest",
+        help="1.0 is the saturation of the shortest exposure, or (scene) the white of the longest",
+    )
+    result.add_argument("--compression", choices=("zip", "piz", "dwaa", "none"), default="zip", help="of the EXR files")
+    result.add_argument("--name", help="stem of the file names (default: the input's name)")
+    result.add_argument("--start-number", type=int, default=0, metavar="N", help="number of the first frame's file")
+    result.add_argument("--frames", metavar="A:B", help="only these frames, counted from 0, B excluded")
+    result.add_argument("--fps", help="frame rate, as 24 or 30000/1001 (default: the input's)")
+    result.add_argument("--preview", metavar="FILE", help="also write a tone-mapped preview video (MP4)")
+    result.add_argument("--sheet", metavar="FILE", help="also write a contact sheet (PNG)")
+    result.add_argument("--overwrite", action="store_true", help="replace the frames of an earlier run in the folder")
+    add_compute(parser)
+    parser.add_argument(
+        "--tile", type=int, metavar="PX", help="work in tiles of this side, for frames too big for memory"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from lrhdr.progress import ProgressDisplay
+    from lrhdr.run_options import RunOptions
+    from lrhdr.runs import run, summary
+
+    values = {k: v for k, v in vars(options).items() if k not in ("command", "run", "input", "output")}
+    with ProgressDisplay() as progress:
+        result = run(options.input, options.output, RunOptions(**values), progress)
+    print(summary(result))

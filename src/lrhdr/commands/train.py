@@ -1,0 +1,21 @@
+"""`lrhdr train`: train a network."""
+
+from __future__ import annotations
+
+import argparse
+
+from lrhdr.commands.options import Commands, add_command
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "train", run, "Train a network, or go on with a run that was stopped.")
+    parser.add_argument("config", metavar="CONFIG", help="TOML file; its keys are the fields of TrainConfig")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from lrhdr.training import train
+    from lrhdr.training_config import load_config
+
+    print(train(load_config(options.config), progress=print))

@@ -20,6 +20,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "colour": (0, ("checks",)),
     "warp": (0, ()),
     "filters": (0, ()),
+    "noise": (0, ()),
     "entmax": (0, ()),
     "agreement": (0, ("filters", "radiometry")),
     # floor 1: time and camera

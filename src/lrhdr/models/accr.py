@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from lrhdr.filters import downsample2, gaussian_blur
 from lrhdr.models.eic import EIC, PlainEncoder
-from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, zero_init
+from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, zero_init, zero_linear
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law
 
@@ -109,25 +109,31 @@ class Decoder(nn.Module):
 
     PROPOSALS = 3
 
-    def __init__(self, channels: int, hidden: int, blocks: int) -> None:
+    def __init__(self, channels: int, hidden: int, blocks: int, *, noise: bool = False) -> None:
         super().__init__()
+        self.noise = zero_linear(hidden) if noise else None
         self.first = conv3x3(channels + 12, hidden)
         self.body = nn.Sequential(*(ResidualBlock(hidden, attention=False) for _ in range(blocks)))
         self.last = zero_init(conv3x3(hidden, 12 + 4 * self.PROPOSALS))
 
-    def forward(self, features: Tensor, tone: Tensor, cue: Tensor) -> Tensor:
+    def forward(self, features: Tensor, tone: Tensor, cue: Tensor, noise: Tensor | None = None) -> Tensor:
         """Decode.
 
         Args:
             features: (B, C, H / 2, W / 2).
             tone: (B, 3, H, W), the frame in the T domain.
             cue: (B, 3, H, W), the other exposure less this one, in the T domain.
+            noise: (B, 1), `noise_code`; needed when built with `noise`.
 
         Returns:
             The residual to add to `tone`, (B, 3, H, W).
         """
         x = torch.cat((features, F.pixel_unshuffle(tone, 2)), dim=1)
-        decoded: Tensor = self.last(self.body(leaky(self.first(x))))
+        x = self.first(x)
+        if self.noise is not None:
+            assert noise is not None
+            x = x + self.noise(noise)[:, :, None, None]
+        decoded: Tensor = self.last(self.body(leaky(x)))
         free, gates = decoded[:, :12], decoded[:, 12:]
         proposals = (gaussian_blur(tone, 0.7, 2) - tone, gaussian_blur(tone, 1.6, 4) - tone, cue)
         residual = F.pixel_shuffle(free, 2)
@@ -166,23 +172,25 @@ class ACCR(nn.Module):
 
     Args:
         config: sizes and switches.
+        noise: tell the decoder how noisy the frames are.
     """
 
-    def __init__(self, config: ACCRConfig) -> None:
+    def __init__(self, config: ACCRConfig, *, noise: bool = False) -> None:
         super().__init__()
         self.config = config
         self.encoder: nn.Module = (
             EIC(config.channels, config.context) if config.encoder == "eic" else PlainEncoder(config.channels)
         )
         self.mapper = RepresentationMapper(config.channels, config.mapper_hidden) if config.mapper == "rm" else None
-        self.decoder = Decoder(config.channels, config.decoder_hidden, config.decoder_blocks)
+        self.decoder = Decoder(config.channels, config.decoder_hidden, config.decoder_blocks, noise=noise)
 
-    def forward(self, frames: Tensor, exposures: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, exposures: Tensor, noise: Tensor | None = None) -> Tensor:
         """Calibrate frames.
 
         Args:
             frames: (B, N_e, 3, H, W), gamma-encoded in [0, 1]: the reference, then the interpolated; H, W even.
             exposures: (B, N_e), relative.
+            noise: (B, 1), `noise_code`; needed when built with `noise`.
 
         Returns:
             (B, N_e, 3, H, W), the calibrated frames **in the T domain**, in [0, 1] (`mu_law_inverse` gives radiance).
@@ -197,5 +205,7 @@ class ACCR(nn.Module):
         if self.mapper is not None:
             cue = tone_cue if self.config.cue_domain == "mu" else _against_the_others(radiance)
             features = self.mapper(features, cue)
-        calibrated: Tensor = _ClampStraight.apply(flat_tone + self.decoder(features, flat_tone, tone_cue).float())  # type: ignore[no-untyped-call]
+        each = None if noise is None else noise.repeat_interleave(paths, dim=0)
+        decoded = self.decoder(features, flat_tone, tone_cue, each).float()
+        calibrated: Tensor = _ClampStraight.apply(flat_tone + decoded)  # type: ignore[no-untyped-call]
         return calibrated.view(batch, paths, *frames.shape[2:])

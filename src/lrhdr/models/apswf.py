@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, upsample2, zero_init
+from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, upsample2, zero_init, zero_linear
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ class APSWF(nn.Module):
         inputs: C_in.
         candidates: K.
         config: sizes.
+        noise: take the noise level as a second input.
     """
 
-    def __init__(self, inputs: int, candidates: int, config: APSWFConfig) -> None:
+    def __init__(self, inputs: int, candidates: int, config: APSWFConfig, *, noise: bool = False) -> None:
         super().__init__()
         w0, w1, w2, w3 = config.widths
         b1, b2, b3 = config.blocks
@@ -63,6 +64,8 @@ class APSWF(nn.Module):
         def level(width: int, count: int) -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(width, attention=config.attention) for _ in range(count)))
 
+        # A plane of constant value through a convolution is a bias: cheaper to add as one.
+        self.noise = zero_linear(w0 + w1) if noise else None
         self.stem = conv3x3(inputs, w0)
         self.full: nn.Module = ResidualBlock(w0, attention=True) if config.attention_full else nn.Identity()
         self.down1, self.enc1 = conv3x3(w0, w1, stride=2), level(w1, b1)
@@ -76,10 +79,24 @@ class APSWF(nn.Module):
         self.head1 = zero_init(nn.Conv2d(w1, candidates, 1))
         self.head0 = zero_init(conv3x3(w0, candidates))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the learned part of the logits, (B, K, H, W)."""
-        x0 = self.full(leaky(self.stem(x)))
-        x1 = self.enc1(leaky(self.down1(x0)))
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Vote.
+
+        Args:
+            x: (B, C_in, H, W).
+            noise: (B, 1), `noise_code`; needed when built with `noise`.
+
+        Returns:
+            The learned part of the logits, (B, K, H, W).
+        """
+        x0, x1_bias = self.stem(x), None
+        if self.noise is not None:
+            assert noise is not None
+            biases = self.noise(noise)[:, :, None, None]
+            x0, x1_bias = x0 + biases[:, : x0.shape[1]], biases[:, x0.shape[1] :]
+        x0 = self.full(leaky(x0))
+        x1 = self.down1(x0)
+        x1 = self.enc1(leaky(x1 if x1_bias is None else x1 + x1_bias))
         x2 = self.enc2(leaky(self.down2(x1)))
         x3 = self.enc3(leaky(self.down3(x2)))
         y2 = self.dec2(x2 + upsample2(self.up2(x3)))

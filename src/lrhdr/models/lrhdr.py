@@ -25,6 +25,7 @@ from lrhdr.exposure import interpolated_exposures
 from lrhdr.models.accr import ACCR, ACCRConfig
 from lrhdr.models.apswf import APSWF, APSWFConfig
 from lrhdr.models.prior import prior_logits
+from lrhdr.noise import noise_code, noise_level
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law, mu_law_inverse
 
@@ -40,6 +41,7 @@ class LRHDRConfig:
         fusion: "entmax", "softmax", or "dense" (one sigmoid weight per candidate, normalised: the usual dense fusion).
         alpha: α of entmax, 1 < α <= 2.
         prior: add the physical prior to the logits.
+        noise: tell both networks how noisy the frames are (`lrhdr.noise`).
     """
 
     n_exposures: int = 2
@@ -48,6 +50,7 @@ class LRHDRConfig:
     fusion: str = "entmax"
     alpha: float = ALPHA
     prior: bool = True
+    noise: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -149,17 +152,21 @@ class LRHDR(nn.Module):
         self.config = config
         n = config.n_exposures
         frames = 3 * n - 2  # window and interpolated
-        self.accr = ACCR(config.accr) if config.accr is not None else None
+        self.accr = ACCR(config.accr, noise=config.noise) if config.accr is not None else None
         inputs = 3 * frames + 3 * config.n_candidates + (config.n_candidates if config.prior else 0)
-        self.apswf = APSWF(inputs, config.n_candidates, config.apswf)
+        self.apswf = APSWF(inputs, config.n_candidates, config.apswf, noise=config.noise)
 
-    def forward(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> LRHDROutput:
+    def forward(
+        self, window: Tensor, interpolated: Tensor, exposures: Tensor, noise: Tensor | None = None
+    ) -> LRHDROutput:
         """Reconstruct the reference frame.
 
         Args:
             window: (B, 2 N_e - 1, 3, H, W), gamma-encoded in [0, 1], the reference in the middle; H, W multiples of 8.
             interpolated: (B, N_e - 1, 3, H, W), the frames at the reference's time, in `interpolation_pairs`' order.
             exposures: (B, 2 N_e - 1), relative exposures of the window (shortest of the schedule = 1).
+            noise: (B,), noise level in code units; estimated from the window when not given and when the
+                configuration uses it. Who works in tiles estimates it once, on the whole frame.
 
         Returns:
             `LRHDROutput`.
@@ -171,6 +178,9 @@ class LRHDR(nn.Module):
         n = self.config.n_exposures
         centre = n - 1
         exposures = exposures.to(window)
+        code = None
+        if self.config.noise:
+            code = noise_code(noise_level(window) if noise is None else noise.to(window))
         between = interpolated_exposures(exposures)
         frames = torch.cat((window, interpolated), dim=1)
         radiances = ldr_to_radiance(frames, torch.cat((exposures, between), dim=1))
@@ -178,7 +188,7 @@ class LRHDR(nn.Module):
         calibrated = radiances[:, :0]
         if self.accr is not None:
             at_time = torch.cat((window[:, centre : centre + 1], interpolated), dim=1)
-            calibrated_mu = self.accr(at_time, torch.cat((exposures[:, centre : centre + 1], between), dim=1))
+            calibrated_mu = self.accr(at_time, torch.cat((exposures[:, centre : centre + 1], between), dim=1), code)
             calibrated = mu_law_inverse(calibrated_mu)
             tones = torch.cat((tones, calibrated_mu), dim=1)
         candidates = torch.cat((radiances, calibrated), dim=1)
@@ -188,7 +198,7 @@ class LRHDR(nn.Module):
             prior = prior_logits(window, exposures, interpolated, between, calibrated=self.accr is not None).detach()
             inputs.append(prior * 0.3)  # logits of about -5..0 brought to the size of the other inputs
         features = torch.cat(inputs, dim=1).contiguous(memory_format=torch.channels_last)
-        logits = self.apswf(features).float()
+        logits = self.apswf(features, code).float()
         if prior is not None:
             logits = logits + prior
         weights = self._weigh(logits)

@@ -31,6 +31,14 @@ def zero_init(conv: nn.Conv2d) -> nn.Conv2d:
     return conv
 
 
+def zero_linear(outputs: int) -> nn.Linear:
+    """A linear layer of one input that starts as nothing."""
+    layer = nn.Linear(1, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.1: plain ones fell silent for good in narrow layers at high learning rates."""
     return F.leaky_relu(x, _SLOPE)

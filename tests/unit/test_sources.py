@@ -204,3 +204,11 @@ def test_video_that_ends_early_is_an_error(tmp_path: Path) -> None:
     video_of(tmp_path / "clip.mp4", 2)  # what it claimed when it was opened is no longer true
     with pytest.raises(InputError, match=r"clip\.mp4: found 2 decodable frames, expected 3"):
         list(source)
+
+
+def test_times_and_audio_of_a_clip_and_its_part(tmp_path: Path) -> None:
+    source = open_frames(video_of(tmp_path / "clip.mp4", 4))
+    assert source.audio is None
+    assert source.times() == tuple(Fraction(n, 24) for n in range(4))
+    assert source[1:3].times() == (Fraction(1, 24), Fraction(2, 24))
+    assert open_frames(folder_of(tmp_path / "stills", ["0.png", "1.png"])).times() is None

@@ -314,3 +314,16 @@ def test_disk_full_is_one_error_and_leaves_nothing(
         write()
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr().err == ""
+
+
+def test_frame_times_are_those_of_the_decoded_frames(tmp_path: Path) -> None:
+    path = tmp_path / "v.mkv"
+    rng = np.random.default_rng(2)
+    pts = [0, 1, 3, 4, 9]
+    # B-frames are stored out of order
+    encode(
+        path, [planes_for("yuv420p", rng) for _ in pts], codec="libx264", pts=pts, options={"bf": "2", "qp": "0"},
+    )  # fmt: skip
+    reader = VideoReader(path)
+    assert reader.frame_times() == tuple(f.seconds for f in reader.timed_frames())
+    assert not reader.has_audio

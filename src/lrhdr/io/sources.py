@@ -43,6 +43,7 @@ class FrameSource(ABC):
         fps: frames per second; None where unknown.
         size: (height, width).
         exposures_stops: stops of one period, beginning with the first frame; None where the clip does not say.
+        audio: the file whose audio belongs to the clip; None where there is none. It runs on the clock of `times`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class FrameSource(ABC):
     fps: Fraction | None
     size: tuple[int, int]
     exposures_stops: tuple[float, ...] | None
+    audio: Path | None = None
 
     @abstractmethod
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
@@ -65,6 +67,17 @@ class FrameSource(ABC):
         Raises:
             InputError: a frame cannot be read; the message names it.
         """
+
+    def times(self) -> tuple[Fraction, ...] | None:
+        """When each frame is shown.
+
+        Returns:
+            Seconds, ascending, `n_frames` of them; the first need not be 0. None where the clip has no time stamps.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        return None
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Read all frames from the first; see `frames`."""
@@ -143,6 +156,12 @@ class VideoFile(FrameSource):
         self.fps = self.reader.fps
         self.size = self.reader.size
         self.exposures_stops = None
+        self.audio = path if self.reader.has_audio else None
+
+    def times(self) -> tuple[Fraction, ...] | None:
+        """See `FrameSource.times`."""
+        times = self.reader.frame_times()
+        return times if times is not None and len(times) == self.n_frames else None
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.frames`; frames before `start` are decoded, but not converted."""
@@ -165,6 +184,11 @@ class _Part(FrameSource):
         stops = whole.exposures_stops
         phase = start % len(stops) if stops else 0
         self.exposures_stops = stops[phase:] + stops[:phase] if stops else None
+        self.audio = whole.audio
+
+    def times(self) -> tuple[Fraction, ...] | None:
+        times = self._whole.times()
+        return None if times is None else times[self._start : self._start + self.n_frames]
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
         stop = self.n_frames if stop is None else min(stop, self.n_frames)

@@ -79,6 +79,7 @@ class VideoReader:
         transfer: "bt709", "srgb", "gamma22", "gamma28", "smpte240m", "linear", "pq", "hlg" or "unspecified".
         primaries: "bt709", "bt601-525", "bt601-625", "bt2020", "display-p3", "dci-p3" or "unspecified".
         rotation: counter-clockwise degrees by which frames are turned for display: 0, 90, 180 or -90.
+        has_audio: whether the file has an audio stream.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -104,6 +105,7 @@ class VideoReader:
             rate = stream.guessed_rate or stream.average_rate
             self.fps: Fraction | None = Fraction(rate) if rate else None
             codec = stream.codec_context.name
+            self.has_audio = bool(container.streams.audio)
         self.pixel_format: str = frame.format.name
         self.rotation: int = _quarter_turns(frame.rotation) * 90
         self._coded = (frame.height, frame.width)
@@ -192,6 +194,26 @@ class VideoReader:
                 f"{self.path}: found {total} frames, expected the {self.n_frames} of its index (truncated?)"
             )
         return sum(1 for _ in self._decode())
+
+    def frame_times(self) -> tuple[Fraction, ...] | None:
+        """Presentation times of the frames, from the packets' time stamps; nothing is decoded.
+
+        Returns:
+            Seconds, ascending, one per frame that iteration gives; None where a frame has no time stamp (raw streams).
+
+        Raises:
+            InputError: the packets cannot be read.
+        """
+        times: list[Fraction] = []
+        with _reported(self.path, "its packets"), av.open(str(self.path.absolute())) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if not packet.size or packet.is_discard:
+                    continue
+                if packet.pts is None or packet.time_base is None:
+                    return None
+                times.append(packet.pts * packet.time_base)
+        # Packets come in the order of decoding; two frames at one time cannot be told apart.
+        return tuple(sorted(times)) if len(set(times)) == len(times) else None
 
     def _decode(self) -> Iterator[Any]:
         index = 0

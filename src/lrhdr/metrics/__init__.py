@@ -4,7 +4,8 @@
 - `ssim`, `ssim_mu`: structural similarity with the field's window, also in the T domain (SSIM_T).
 - `hdrvdp2`: HDR-VDP-2.2.1, visibility of differences and quality, of light in cd/m2; `angular_resolution` of a display.
 - `psnr_pu21`, `ssim_pu21`: PSNR and SSIM of perceptually uniform codes of light, `pu21_encode`, `pu21_decode`.
-- `flicker`, `flicker_error`: change from frame to frame.
+- `flicker`, `still_flicker`, `flicker_error`: change of the result, of its still parts, of its error, frame to frame.
+- `warped_error`, `warped_error_change`: the same along known motion.
 - `ghost_share`: where a result is worse than a well-exposed reference frame alone.
 - `Meters`: running means by key.
 """
@@ -15,10 +16,12 @@ from lrhdr.metrics.meters import Meters
 from lrhdr.metrics.psnr import psnr, psnr_mu
 from lrhdr.metrics.pu21 import psnr_pu21, pu21_decode, pu21_encode, ssim_pu21
 from lrhdr.metrics.ssim import ssim, ssim_mu
-from lrhdr.metrics.temporal import flicker, flicker_error
+from lrhdr.metrics.temporal import StillFlicker, flicker, flicker_error, still_flicker
+from lrhdr.metrics.warped import warped_error, warped_error_change
 
 __all__ = [
     "Meters",
+    "StillFlicker",
     "VisibleDifference",
     "angular_resolution",
     "flicker",
@@ -33,4 +36,7 @@ __all__ = [
     "ssim",
     "ssim_mu",
     "ssim_pu21",
+    "still_flicker",
+    "warped_error",
+    "warped_error_change",
 ]

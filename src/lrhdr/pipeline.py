@@ -56,6 +56,7 @@ class HdrFrame:
             empty unless the reconstructor keeps maps.
         window_exposures: their relative exposures.
         window_indices: their positions in the video.
+        candidates: (K, H, W, 3) float32, linear radiance, in the order of the weights; None where the weights are.
     """
 
     index: int
@@ -65,6 +66,7 @@ class HdrFrame:
     window: tuple[NDArray[np.float32], ...] = ()
     window_exposures: tuple[float, ...] = ()
     window_indices: tuple[int, ...] = ()
+    candidates: NDArray[np.float32] | None = None
 
 
 class Reconstructor:
@@ -136,7 +138,6 @@ class Reconstructor:
         model, record = load_pretrained(name_or_path)
         return cls(model, interpolator or record.interpolator, **{"name": record.name, **options})
 
-    @torch.inference_mode()
     def fuse(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> tuple[Tensor, Tensor | None]:
         """Run the method on completed windows of any size: pad, tile, run, undo, composite.
 
@@ -152,6 +153,14 @@ class Reconstructor:
             InputError: wrong shapes.
             LrhdrError: the method returned NaN or infinity.
         """
+        hdr, weights, _ = self._fuse(window, interpolated, exposures, with_candidates=False)
+        return hdr, weights
+
+    @torch.inference_mode()
+    def _fuse(
+        self, window: Tensor, interpolated: Tensor, exposures: Tensor, *, with_candidates: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """As `fuse`, and the candidates (B, K, 3, H, W), if they are wanted and the method has them."""
         check_tensor(window, "window", ndim=5)
         check_tensor(interpolated, "interpolated", ndim=5)
         height, width = window.shape[-2:]
@@ -159,7 +168,10 @@ class Reconstructor:
 
         def run(part: Tensor, part_interpolated: Tensor) -> tuple[Tensor, ...]:
             output = self.method(part, part_interpolated, exposures)
-            return (output,) if isinstance(output, Tensor) else (output.hdr, output.weights)
+            if isinstance(output, Tensor):
+                return (output,)
+            maps = output.hdr, output.weights
+            return (*maps, output.candidates) if with_candidates and hasattr(output, "candidates") else maps
 
         if self.tile is None or max(padded[0].shape[-2:]) <= self.tile:
             outputs = run(*padded)
@@ -170,7 +182,8 @@ class Reconstructor:
             raise LrhdrError(f"{self.name}: returned NaN or infinite radiance")
         if self.composite:
             hdr = composite_with_reference(hdr, window[:, window.shape[1] // 2], exposures)
-        return hdr.clamp_min(0.0), outputs[1][..., :height, :width] if len(outputs) > 1 else None
+        weights, candidates = (outputs[i][..., :height, :width] if len(outputs) > i else None for i in (1, 2))
+        return hdr.clamp_min(0.0), weights, candidates
 
     @torch.inference_mode()
     def complete(self, window: Tensor, exposures: Tensor) -> Tensor:
@@ -264,17 +277,20 @@ class Reconstructor:
         window = torch.stack([held[i] for i in indices])[None]
         relative = schedule.window_exposures(index)
         exposures = torch.tensor([relative], dtype=torch.float32, device=self.device)
+        keep = self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps
         try:
-            hdr, weights = self.fuse(window, self.complete(window, exposures), exposures)
+            completed = self.complete(window, exposures)
+            hdr, weights, candidates = self._fuse(window, completed, exposures, with_candidates=keep)
         except LrhdrError as error:
             raise type(error)(f"frame {index}: {error}") from error
         maps: dict[str, Any] = {}
-        if self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps:
+        if keep:
             maps = {
                 "weights": None if weights is None else weights[0].float().cpu().numpy(),
                 "window": tuple(x.permute(1, 2, 0).cpu().numpy() for x in window[0]),
                 "window_exposures": relative,
                 "window_indices": indices,
+                "candidates": None if candidates is None else candidates[0].float().permute(0, 2, 3, 1).cpu().numpy(),
             }
         radiance = np.ascontiguousarray(hdr[0].permute(1, 2, 0).cpu().numpy())
         return HdrFrame(index, radiance, schedule.exposure(index), **maps)

@@ -132,6 +132,9 @@ def test_network_takes_any_size_and_returns_it(size: tuple[int, int], schedule: 
         assert output.radiance.min() >= 0.0
         assert output.weights is not None
         assert output.weights.shape == (4 * schedule.n_exposures - 2, *size)
+        assert output.candidates is not None
+        fused = np.einsum("khw,khwc->hwc", output.weights, output.candidates)
+        np.testing.assert_allclose(fused, output.radiance, atol=1e-5)
         np.testing.assert_allclose(output.weights.sum(axis=0), 1.0, atol=1e-5)
 
 

@@ -1,6 +1,8 @@
-"""Primaries: linear RGB to CIE XYZ, luminance, and conversion between colour spaces with the white D65.
+"""Primaries: linear RGB to CIE XYZ, luminance, and conversion between colour spaces.
 
-All values are linear light. The channel axis is third from the end: (..., 3, H, W).
+All values are linear light. The channel axis is third from the end: (..., 3, H, W); `conversion_matrix` serves other
+layouts. Between spaces of different whites (D65, and about D60 of ACES) colours are adapted by the Bradford
+method (as in CIE 160 and in the OpenColorIO configurations for ACES), so that white stays white.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ class Chromaticities(NamedTuple):
 
 
 _D65 = (0.3127, 0.3290)
+_ACES_WHITE = (0.32168, 0.33767)  # SMPTE ST 2065-1; about D60
 
 CHROMATICITIES: dict[str, Chromaticities] = {
     "bt709": Chromaticities(0.640, 0.330, 0.300, 0.600, 0.150, 0.060, *_D65),  # ITU-R BT.709-6, also sRGB
@@ -37,8 +40,21 @@ CHROMATICITIES: dict[str, Chromaticities] = {
     "display-p3": Chromaticities(0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *_D65),  # SMPTE EG 432-1
     "bt601-525": Chromaticities(0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *_D65),  # ITU-R BT.601-7, SMPTE 170M
     "bt601-625": Chromaticities(0.640, 0.330, 0.290, 0.600, 0.150, 0.060, *_D65),  # ITU-R BT.601-7, EBU 3213
+    "aces-ap0": Chromaticities(0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.0770, *_ACES_WHITE),  # SMPTE ST 2065-1
+    "aces-ap1": Chromaticities(0.713, 0.293, 0.165, 0.830, 0.128, 0.044, *_ACES_WHITE),  # Academy S-2014-004 (ACEScg)
 }
-"""By the names of `VideoReader.primaries`."""
+"""By the names of `VideoReader.primaries`, and the two of ACES."""
+
+COLORSPACES: dict[str, str] = {
+    "lin_rec709": "bt709",
+    "lin_rec2020": "bt2020",
+    "acescg": "aces-ap1",
+    "ap0": "aces-ap0",
+}
+"""Scene-linear spaces of deliveries, by the names that users type, and their primaries."""
+
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+"""XYZ to the sharpened cone responses of Bradford (Lam 1985; ICC.1, annex E)."""
 
 
 @lru_cache
@@ -77,7 +93,7 @@ def luminance(rgb: Tensor, primaries: str = "bt709") -> Tensor:
 
 
 def rgb_to_xyz(rgb: Tensor, primaries: str = "bt709") -> Tensor:
-    """Linear RGB to CIE 1931 XYZ, white D65 with Y = 1.
+    """Linear RGB to CIE 1931 XYZ; RGB = (1, 1, 1) is the space's white with Y = 1.
 
     Args:
         rgb: linear, (..., 3, H, W).
@@ -98,7 +114,7 @@ def xyz_to_rgb(xyz: Tensor, primaries: str = "bt709") -> Tensor:
 
 
 def convert_primaries(rgb: Tensor, source: str, target: str) -> Tensor:
-    """Express linear RGB in other primaries; the white is D65 in all of them, so nothing is adapted.
+    """Express linear RGB in other primaries; RGB = (1, 1, 1) stays (1, 1, 1) (see `conversion_matrix`).
 
     Args:
         rgb: linear, (..., 3, H, W).
@@ -111,7 +127,34 @@ def convert_primaries(rgb: Tensor, source: str, target: str) -> Tensor:
     Raises:
         InputError: unknown primaries, or no axis of 3 channels.
     """
-    return _apply(np.linalg.solve(_to_xyz(target), _to_xyz(source)), rgb)
+    return _apply(conversion_matrix(source, target), rgb)
+
+
+@lru_cache
+def conversion_matrix(source: str, target: str) -> NDArray[np.float64]:
+    """The 3x3 matrix M with `rgb_target = M @ rgb_source`, for linear light.
+
+    `to_XYZ(target)^-1 A to_XYZ(source)`, A the Bradford adaptation from the white of `source` to that of `target` (the
+    unit matrix where they are the same).
+
+    Args:
+        source: a name in `CHROMATICITIES`.
+        target: another.
+
+    Returns:
+        (3, 3); its rows sum to 1.
+
+    Raises:
+        InputError: unknown primaries.
+    """
+    to_source, to_target = _to_xyz(source), _to_xyz(target)
+    white_source, white_target = to_source.sum(axis=1), to_target.sum(axis=1)
+    adapted = to_source
+    if CHROMATICITIES[source][6:] != CHROMATICITIES[target][6:]:
+        gains = (_BRADFORD @ white_target) / (_BRADFORD @ white_source)
+        adapted = np.linalg.solve(_BRADFORD, gains[:, None] * (_BRADFORD @ to_source))
+    matrix: NDArray[np.float64] = np.linalg.solve(to_target, adapted)
+    return matrix
 
 
 def bt2020_to_bt709(rgb: Tensor) -> Tensor:

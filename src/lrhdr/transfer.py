@@ -181,6 +181,34 @@ def eotf_hlg(signal: Tensor, peak: float = 1000.0, black: float = 0.0) -> Tensor
     return (peak * _power(brightness, gamma - 1) * scene).to(signal.dtype)
 
 
+def oetf_hlg_display(light: Tensor, peak: float = 1000.0) -> Tensor:
+    """The light of a display to the HLG signal that makes it; the inverse of `eotf_hlg` with black 0.
+
+    `E = (Y_D / L_W)^((1-γ)/γ) F / L_W`, then the OETF (BT.2100-2, table 5 and note 5i), `Y_D` the luminance of F.
+
+    Args:
+        light: cd/m² per channel, BT.2020 primaries, (..., 3, H, W); negative values are taken as 0.
+        peak: L_W, luminance of the display's white, cd/m².
+
+    Returns:
+        R'G'B', same shape; above 1 where the light is above `peak` (not clipped).
+
+    Raises:
+        InputError: the channel axis is not 3 long, or the peak is not above 0.
+    """
+    if light.ndim < 3 or light.shape[-3] != 3:
+        raise InputError(f"HLG light: expected 3 channels on axis -3, found shape {tuple(light.shape)}")
+    if not peak > 0:
+        raise InputError(f"HLG display: expected a peak above 0, found {peak:g}")
+    gamma = 1.2 + 0.42 * math.log10(peak / 1000)
+    display = light.double().clamp_min(0.0) / peak
+    weights = torch.tensor(HLG_LUMA, dtype=display.dtype, device=display.device).reshape(3, 1, 1)
+    brightness = (weights * display).sum(dim=-3, keepdim=True)
+    # Y^((1-γ)/γ) grows without bound towards black, where F vanishes faster; black itself is set to 0.
+    gain = torch.where(brightness > _TINY, brightness.clamp_min(_TINY) ** ((1 - gamma) / gamma), 0.0)
+    return oetf_hlg(gain * display).to(light.dtype)
+
+
 _DECODERS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda signal: signal.clamp_min(0.0),
     "gamma22": eotf_gamma22,

@@ -76,6 +76,7 @@ def _count(model: LRHDR, n_exposures: int, height: int, width: int) -> int:
             torch.zeros(1, frames, 3, height, width),
             torch.zeros(1, n_exposures - 1, 3, height, width),
             torch.ones(1, frames),
+            aligned=torch.zeros(1, frames - 1, 3, height, width) if model.config.aligned else None,
         )
     return int(counter.get_total_flops()) // 2
 

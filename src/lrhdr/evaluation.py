@@ -48,8 +48,8 @@ class _Spy:
         self._method = method
         self.candidates: Tensor | None = None
 
-    def __call__(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> Any:
-        output = self._method(window, interpolated, exposures)
+    def __call__(self, window: Tensor, interpolated: Tensor, exposures: Tensor, **extra: Tensor) -> Any:
+        output = self._method(window, interpolated, exposures, **extra)
         self.candidates = getattr(output, "candidates", None)
         return output
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lrhdr.entmax import entmax_loss
@@ -162,7 +163,7 @@ def vote_loss(logits: Tensor, candidates_mu: Tensor, target_mu: Tensor, alpha: f
         logits: (B, K, H, W).
         candidates_mu: (B, K, 3, H, W), T domain; no gradient passes.
         target_mu: (B, 3, H, W), T domain.
-        alpha: entmax's α.
+        alpha: entmax's α; 1 for softmax.
         weighting: "uniform" or "stake" (see `LossConfig`).
 
     Returns:
@@ -172,7 +173,10 @@ def vote_loss(logits: Tensor, candidates_mu: Tensor, target_mu: Tensor, alpha: f
         index, distance = oracle_index(candidates_mu, target_mu)
         rms = (distance / 3.0).sqrt()
         stake = ((rms.mean(dim=1) - rms.amin(dim=1)) / _STAKE).clamp(0.0, 1.0)
-    loss = entmax_loss(logits, index, alpha, dim=1)
+    if alpha == 1.0:
+        loss = F.cross_entropy(logits, index, reduction="none")  # what the entmax loss becomes at α = 1
+    else:
+        loss = entmax_loss(logits, index, alpha, dim=1)
     return (loss * stake).mean() if weighting == "stake" else loss.mean()
 
 
@@ -183,7 +187,7 @@ def lrhdr_loss(output: LRHDROutput, target: Tensor, config: LossConfig, alpha: f
         output: the network's.
         target: (B, 3, H, W), linear radiance in [0, 1].
         config: weights; a term of weight 0 is not computed (and reported as 0).
-        alpha: entmax's α.
+        alpha: entmax's α; 1 for softmax.
 
     Returns:
         `Losses`.

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +25,14 @@ from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
+from lrhdr.interpolate.guided import align_window
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
 from lrhdr.weights import load_pretrained
 
-Method = Callable[[Tensor, Tensor, Tensor], Any]
+Method = Callable[..., Any]
 """(window (B, T, 3, H, W), interpolated (B, N_e - 1, 3, H, W), exposures (B, T)) to hdr (B, 3, H, W), or to a named
-tuple with the fields `hdr` and `weights`."""
+tuple with the fields `hdr` and `weights`. A network whose configuration says `aligned` also gets the neighbours aligned
+to the reference, (B, T - 1, 3, H, W)."""
 
 NETWORK = "lrhdr"
 """The name of the network among the methods that a user can choose."""
@@ -107,10 +109,11 @@ class Reconstructor:
         if isinstance(method, nn.Module):
             # channels_last makes the convolutions 1.5 times faster on CPUs, at no cost in accuracy.
             method = method.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.method = cast(Method, method)
+        self.method: Method = method
         config = getattr(method, "config", None)
         self.n_exposures: int | None = getattr(config, "n_exposures", None)
         self.multiple: int = getattr(method, "MULTIPLE", 1)
+        self.aligned: bool = getattr(config, "aligned", False)
         self.name = name or getattr(method, "__name__", type(method).__name__)
         self.tile = tile
         self.overlap = overlap
@@ -164,10 +167,14 @@ class Reconstructor:
         check_tensor(window, "window", ndim=5)
         check_tensor(interpolated, "interpolated", ndim=5)
         height, width = window.shape[-2:]
-        padded = pad_to_multiple(window, self.multiple), pad_to_multiple(interpolated, self.multiple)
+        inputs = [window, interpolated]
+        if self.aligned:
+            inputs.append(align_window(window, exposures))
+        padded = tuple(pad_to_multiple(x, self.multiple) for x in inputs)
 
-        def run(part: Tensor, part_interpolated: Tensor) -> tuple[Tensor, ...]:
-            output = self.method(part, part_interpolated, exposures)
+        def run(part: Tensor, part_interpolated: Tensor, *aligned: Tensor) -> tuple[Tensor, ...]:
+            extra = {"aligned": aligned[0]} if aligned else {}
+            output = self.method(part, part_interpolated, exposures, **extra)
             if isinstance(output, Tensor):
                 return (output,)
             maps = output.hdr, output.weights

@@ -85,7 +85,7 @@ def validate(model: LRHDR, samples: CachedSamples, indices: range, device: torch
     sums = {"psnr": 0.0, "reference": 0.0, "oracle": 0.0}
     for index in indices:
         sample = Sample(*(x[None].to(device) for x in samples[index]))
-        output = model(sample.window, sample.interpolated, sample.exposures)
+        output = model(sample.window, sample.interpolated, sample.exposures, aligned=sample.aligned)
         target = mu_law(sample.target)
         centre = sample.window.shape[1] // 2
         reference = mu_law(ldr_to_radiance(sample.window[:, centre], sample.exposures[:, centre]))
@@ -187,7 +187,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
     say = progress if progress is not None and fabric.global_rank == 0 else (lambda _line: None)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    samples = CachedSamples(Path(config.data))
+    samples = CachedSamples(Path(config.data), aligned=config.model_config().aligned)
     count = len(samples) - config.validation
     if count < 1:
         raise InputError(
@@ -246,9 +246,8 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
                 group["lr"] = peak * learning_rate_factor(step, config, peak)
             batch = draw_batch(samples, count, config, step, fabric.global_rank, fabric.world_size)
             batch = Sample(*(x.to(fabric.device) for x in batch))
-            losses = lrhdr_loss(
-                model(batch.window, batch.interpolated, batch.exposures), batch.target, config.loss, bare.config.alpha
-            )
+            output = model(batch.window, batch.interpolated, batch.exposures, aligned=batch.aligned)
+            losses = lrhdr_loss(output, batch.target, config.loss, bare.config.vote_alpha)
             if not torch.isfinite(losses.total):
                 raise LrhdrError(
                     f"training: the loss is {float(losses.total.detach())} at step {step} (seed {config.seed})"

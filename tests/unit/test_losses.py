@@ -90,3 +90,11 @@ def test_bad_settings_are_refused():
     for bad in ({"vote_weighting": "none"}, {"accr_weighting": "none"}, {"recon": -1.0}):
         with pytest.raises(ValueError, match="expected"):
             LossConfig(**bad)
+
+
+def test_softmax_votes_are_taught_by_cross_entropy():
+    logits = torch.randn(2, 4, 5, 5)
+    candidates, target = torch.rand(2, 4, 3, 5, 5), torch.rand(2, 3, 5, 5)
+    index, _ = oracle_index(candidates, target)
+    expected = -torch.log_softmax(logits, 1).gather(1, index[:, None]).mean()
+    assert torch.allclose(vote_loss(logits, candidates, target, 1.0, "uniform"), expected)

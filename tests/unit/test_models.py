@@ -174,3 +174,36 @@ def test_prior_prefers_the_longest_unclipped_frame_and_the_reference_over_ghosts
     assert logits(window, clipped)[0, 3, 8, 8] < -4 / 3
     everything = logits(torch.ones_like(window), clipped)[0, :, 8, 8]
     assert everything.argmax().item() in (1, 4)  # where all is clipped, the shortest exposure knows most
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("interpolated", [True, False])
+def test_aligned_neighbours_are_candidates_after_the_interpolated(n, interpolated):
+    config = LRHDRConfig(n, accr=None, apswf=TINY["apswf"], fusion="dense", interpolated=interpolated, aligned=True)
+    model = LRHDR(config).eval()
+    window, between, exposures = inputs(n)
+    aligned = torch.rand(2, 2 * n - 2, 3, 16, 16)
+    output = model(window, between, exposures, aligned=aligned)
+    assert output.candidates.shape[1] == output.weights.shape[1] == config.n_candidates
+    own = torch.cat((exposures[:, : n - 1], exposures[:, n:]), dim=1)
+    assert torch.allclose(output.candidates[:, -(2 * n - 2) :], ldr_to_radiance(aligned, own))
+    with pytest.raises(InputError, match="needs the neighbours aligned"):
+        model(window, between, exposures)
+    with pytest.raises(InputError, match="aligned: expected shape"):
+        model(window, between, exposures, aligned=aligned[:, :1])
+
+
+def test_aligned_neighbours_beside_accr_leave_its_frames_where_they_were():
+    torch.manual_seed(0)
+    model = LRHDR(LRHDRConfig(aligned=True, **TINY)).eval()
+    window, between, exposures = inputs(2)
+    output = model(window, between, exposures, aligned=torch.rand(2, 2, 3, 16, 16))
+    assert output.candidates.shape[1] == 8
+    # untrained, calibration passes the reference and the interpolated frame through, and so does their prior
+    for calibrated, source in ((6, 1), (7, 3)):
+        assert torch.allclose(output.candidates[:, calibrated], output.candidates[:, source], atol=1e-5)
+        assert torch.equal(output.logits[:, calibrated], output.logits[:, source])
+    with pytest.raises(ValueError, match="interpolated"):
+        LRHDRConfig(interpolated=False, aligned=True, **TINY)
+    with pytest.raises(ValueError, match="interpolated"):
+        LRHDRConfig(accr=None, interpolated=False)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from samples import write_cache
 
 from lrhdr import training
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
@@ -23,28 +24,6 @@ TINY = {
     "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_blocks": 1},
     "apswf": {"widths": [4, 4, 4, 4]},
 }
-
-
-def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False) -> Path:
-    """A cache of noise in the format of `lrhdr.data.generated`."""
-    folder.mkdir()
-    generator = torch.Generator().manual_seed(3)
-
-    def codes(*shape: int) -> torch.Tensor:
-        return torch.randint(0, 65536, shape, generator=generator, dtype=torch.int32).to(torch.uint16)
-
-    target = torch.rand(count, 3, size, size, generator=generator).half()
-    if bad:
-        target[:] = float("nan")
-    tensors = {
-        "window": codes(count, 3, 3, size, size),
-        "interpolated": codes(count, 1, 3, size, size),
-        "exposures": torch.tensor([[1.0, 8.0, 1.0], [8.0, 1.0, 8.0]] * (count // 2)),
-        "target": target,
-    }
-    save_file(tensors, folder / "shard-00000.safetensors", metadata={"tags": json.dumps([{}] * count)})
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "shard_size": count}))
-    return folder
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+NO_FRAMES = torch.empty(0, 3, 0, 0)
+"""Stands for frames that a sample does not have."""
+
 
 class Sample(NamedTuple):
     """What the network sees for one output frame, and the answer. T = 2 N_e - 1, reference in the middle.
@@ -16,12 +19,15 @@ class Sample(NamedTuple):
         interpolated: (N_e - 1, 3, H, W), LDR at the reference's time in the order of `interpolation_pairs`.
         exposures: (T,), relative, the shortest of the schedule = 1.
         target: (3, H, W), linear radiance in [0, 1], 1.0 = saturation of the shortest exposure.
+        aligned: (T - 1, 3, H, W), the neighbours aligned to the reference by flow, LDR, in time order
+            (`lrhdr.interpolate.guided.align_window`); without frames where nobody asked for them.
     """
 
     window: Tensor
     interpolated: Tensor
     exposures: Tensor
     target: Tensor
+    aligned: Tensor = NO_FRAMES
 
 
 def reverse_time(sample: Sample) -> Sample:
@@ -30,7 +36,13 @@ def reverse_time(sample: Sample) -> Sample:
     The pair at offsets (-k, N_e - k) becomes the pair at (k - N_e, k), which is number N_e - k, and its frame at the
     reference's time stays what it is: so the interpolated frames are reversed too.
     """
-    return Sample(sample.window.flip(0), sample.interpolated.flip(0), sample.exposures.flip(0), sample.target)
+    return Sample(
+        sample.window.flip(0),
+        sample.interpolated.flip(0),
+        sample.exposures.flip(0),
+        sample.target,
+        sample.aligned.flip(0),
+    )
 
 
 def crop_and_augment(sample: Sample, size: int, generator: torch.Generator) -> Sample:
@@ -67,5 +79,11 @@ def crop_and_augment(sample: Sample, size: int, generator: torch.Generator) -> S
             x = x.index_select(-3, order)
         return x.contiguous()
 
-    result = Sample(change(sample.window), change(sample.interpolated), sample.exposures, change(sample.target))
+    result = Sample(
+        change(sample.window),
+        change(sample.interpolated),
+        sample.exposures,
+        change(sample.target),
+        change(sample.aligned),
+    )
     return reverse_time(result) if draw[6] < 0.5 else result

@@ -6,6 +6,7 @@ A cache is a folder:
 - `shard-00000.safetensors`, ...: `shard_size` samples each (the last may hold fewer); the metadata entry "tags" says
   what each was made of. Tensors: `window` (n, T, 3, S, S) uint16, LDR * 65535; `interpolated` (n, N_e - 1, 3, S, S)
   uint16; `exposures` (n, T) float32, relative; `target` (n, 3, S, S) float16, linear radiance in [0, 1].
+- `aligned-00000.safetensors`, ...: optional (`lrhdr.data.aligned`).
 
 Sample `index` depends on the settings and (seed, index) only, not on the number of workers.
 """
@@ -28,12 +29,21 @@ from torch import Tensor
 
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
-from lrhdr.data.base import Sample
+from lrhdr.data.base import NO_FRAMES, Sample
 from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
 from lrhdr.io.atomic import write_bytes
 
-__all__ = ["CachedSamples", "GenerationConfig", "SampleMaker", "build_cache", "generate_clip"]
+__all__ = [
+    "CachedSamples",
+    "GenerationConfig",
+    "SampleMaker",
+    "aligned_path",
+    "build_cache",
+    "count_in",
+    "generate_clip",
+    "to_uint16",
+]
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -60,7 +70,13 @@ def _shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.safetensors"
 
 
-def _to_uint16(x: Tensor) -> Tensor:
+def aligned_path(folder: Path, number: int) -> Path:
+    """The file of aligned neighbours that belongs to shard `number`."""
+    return folder / f"aligned-{number:05d}.safetensors"
+
+
+def to_uint16(x: Tensor) -> Tensor:
+    """LDR in [0, 1] to codes 0 .. 65535."""
     return torch.round(x.clamp(0.0, 1.0) * 65535.0).to(torch.int32).to(torch.uint16)
 
 
@@ -71,8 +87,8 @@ def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, 
         progress()
     samples = [m[0] for m in made]
     tensors = {
-        "window": torch.stack([_to_uint16(s.window) for s in samples]),
-        "interpolated": torch.stack([_to_uint16(s.interpolated) for s in samples]),
+        "window": torch.stack([to_uint16(s.window) for s in samples]),
+        "interpolated": torch.stack([to_uint16(s.interpolated) for s in samples]),
         "exposures": torch.stack([s.exposures for s in samples]).float(),
         "target": torch.stack([s.target.half() for s in samples]),
     }
@@ -81,14 +97,15 @@ def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, 
     write_bytes(_shard_path(folder, number), save(tensors, metadata={"tags": json.dumps([m[1] for m in made])}))
 
 
-def _shard_is_complete(path: Path, count: int) -> bool:
+def count_in(path: Path, tensor: str = "target") -> int:
+    """How many samples a file holds; 0 where it is missing or damaged."""
     if not path.is_file():
-        return False
+        return 0
     try:
         with safe_open(str(path), framework="pt") as shard:
-            return int(shard.get_slice("target").get_shape()[0]) == count
+            return int(shard.get_slice(tensor).get_shape()[0])
     except SafetensorError:
-        return False
+        return 0
 
 
 _worker_maker: SampleMaker | None = None
@@ -168,7 +185,7 @@ def build_cache(
         (number, range(first, min(first + shard_size, count)))
         for number, first in enumerate(range(0, count, shard_size))
     ]
-    todo = [(n, r) for n, r in shards if not _shard_is_complete(_shard_path(folder, n), len(r))]
+    todo = [(n, r) for n, r in shards if count_in(_shard_path(folder, n)) != len(r)]
     done = count - sum(len(r) for _, r in todo)
 
     def advance(by: int = 1) -> None:
@@ -211,12 +228,16 @@ class CachedSamples:
 
     Args:
         path: the cache's folder; shards that are complete when it is opened are seen.
+        aligned: read the aligned neighbours too.
+
+    Attributes:
+        shard_lengths: shard number to samples in it.
 
     Raises:
-        InputError: no cache there, or no complete shard.
+        InputError: no cache there, no complete shard, or no aligned neighbours where they were asked for.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, aligned: bool = False) -> None:
         folder = Path(path)
         try:
             self.manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text())
@@ -226,13 +247,19 @@ class CachedSamples:
             raise InputError(f"{folder}: expected cache format {_FORMAT}, found {self.manifest.get('format')}")
         self._files = sorted(folder.glob("shard-*.safetensors"))
         self._where: list[tuple[int, int]] = []
+        self.shard_lengths: dict[int, int] = {}
         for number, file in enumerate(self._files):
             with safe_open(str(file), framework="pt") as shard:
                 length = int(shard.get_slice("target").get_shape()[0])
             self._where.extend((number, i) for i in range(length))
+            self.shard_lengths[int(file.stem.removeprefix("shard-"))] = length
         if not self._where:
             raise InputError(f"{folder}: expected shards, found none")
-        self._open: dict[int, Any] = {}
+        self._aligned = [aligned_path(folder, number) for number in self.shard_lengths] if aligned else []
+        for file, length in zip(self._aligned, self.shard_lengths.values(), strict=False):
+            if count_in(file, "aligned") != length:
+                raise InputError(f"{file}: expected {length} samples of aligned neighbours (`lrhdr ablate` adds them)")
+        self._open: dict[Path, Any] = {}
 
     def __len__(self) -> int:
         """How many samples."""
@@ -242,15 +269,15 @@ class CachedSamples:
         """Open files do not travel to other processes."""
         return self.__dict__ | {"_open": {}}
 
-    def _shard(self, number: int) -> Any:
-        if number not in self._open:
-            self._open[number] = safe_open(str(self._files[number]), framework="pt")
-        return self._open[number]
+    def _file(self, path: Path) -> Any:
+        if path not in self._open:
+            self._open[path] = safe_open(str(path), framework="pt")
+        return self._open[path]
 
     def tags(self, index: int) -> dict[str, Any]:
         """What sample `index` was made of: kind, sources, exposures."""
         number, i = self._where[index]
-        tags: list[dict[str, Any]] = json.loads(self._shard(number).metadata()["tags"])
+        tags: list[dict[str, Any]] = json.loads(self._file(self._files[number]).metadata()["tags"])
         return tags[i]
 
     def __getitem__(self, index: int) -> Sample:
@@ -260,12 +287,13 @@ class CachedSamples:
             IndexError: outside the cache.
         """
         number, i = self._where[index]
-        shard = self._shard(number)
+        shard = self._file(self._files[number])
 
-        def ldr(name: str) -> Tensor:
-            stored: Tensor = shard.get_slice(name)[i]
+        def ldr(name: str, file: Any = shard) -> Tensor:
+            stored: Tensor = file.get_slice(name)[i]
             return stored.to(torch.int32).float() / 65535.0
 
         exposures: Tensor = shard.get_slice("exposures")[i]
         target: Tensor = shard.get_slice("target")[i]
-        return Sample(ldr("window"), ldr("interpolated"), exposures.float(), target.float())
+        aligned = ldr("aligned", self._file(self._aligned[number])) if self._aligned else NO_FRAMES
+        return Sample(ldr("window"), ldr("interpolated"), exposures.float(), target.float(), aligned)

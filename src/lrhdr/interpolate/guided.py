@@ -76,6 +76,25 @@ def align_to_reference(
     return aligned, survives * agreement(aligned, exposure, reference, reference_exposure)
 
 
+@torch.no_grad()
+def align_window(window: Tensor, exposures: Tensor) -> Tensor:
+    """Align the neighbours of a window to its reference: the candidates of align-then-fuse methods.
+
+    Args:
+        window: (B, T, 3, H, W), gamma-encoded LDR in [0, 1], the reference in the middle.
+        exposures: (B, T), relative.
+
+    Returns:
+        (B, T - 1, 3, H, W), the warped neighbours in time order, each with its own exposure.
+    """
+    centre = window.shape[1] // 2
+    reference, own = window[:, centre], exposures[:, centre]
+    neighbours = [i for i in range(window.shape[1]) if i != centre]
+    return torch.stack(
+        [align_to_reference(window[:, i], exposures[:, i], reference, own)[0] for i in neighbours], dim=1
+    )
+
+
 def _clipped_luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light, channels clipped at 1."""
     # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.

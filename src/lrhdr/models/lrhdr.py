@@ -42,6 +42,9 @@ class LRHDRConfig:
         alpha: α of entmax, 1 < α <= 2.
         prior: add the physical prior to the logits.
         noise: tell both networks how noisy the frames are (`lrhdr.noise`).
+        interpolated: the interpolated frames are candidates (ACCR calibrates them).
+        aligned: the neighbours aligned to the reference by optical flow are candidates, after the interpolated ones
+            (the ablation's align-then-fuse networks).
     """
 
     n_exposures: int = 2
@@ -51,12 +54,14 @@ class LRHDRConfig:
     alpha: float = ALPHA
     prior: bool = True
     noise: bool = False
+    interpolated: bool = True
+    aligned: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
 
         Raises:
-            ValueError: N_e below 2, unknown fusion, α outside (1, 2].
+            ValueError: N_e below 2, unknown fusion, α outside (1, 2], frames missing that another part needs.
         """
         if self.n_exposures < 2:
             raise ValueError(f"n_exposures: expected at least 2, found {self.n_exposures}")
@@ -64,11 +69,20 @@ class LRHDRConfig:
             raise ValueError(f"fusion: expected 'entmax', 'softmax' or 'dense', found {self.fusion!r}")
         if not 1.0 < self.alpha <= 2.0:
             raise ValueError(f"alpha: expected 1 < alpha <= 2, found {self.alpha}")
+        if not self.interpolated and (self.accr is not None or not self.aligned):
+            raise ValueError("interpolated: ACCR needs the interpolated frames; without it, aligned ones must be there")
 
     @property
     def n_candidates(self) -> int:
-        """K: 4 N_e - 2 with ACCR, 3 N_e - 2 without."""
-        return 3 * self.n_exposures - 2 + (self.n_exposures if self.accr is not None else 0)
+        """K: 4 N_e - 2; N_e fewer without ACCR, N_e - 1 without interpolated frames; 2 N_e - 2 more with aligned."""
+        n = self.n_exposures
+        made = (n - 1 if self.interpolated else 0) + (2 * n - 2 if self.aligned else 0)
+        return 2 * n - 1 + made + (n if self.accr is not None else 0)
+
+    @property
+    def vote_alpha(self) -> float:
+        """α of the vote's loss: 1 with softmax."""
+        return 1.0 if self.fusion == "softmax" else self.alpha
 
     @classmethod
     def preset(cls, name: str, n_exposures: int = 2) -> LRHDRConfig:
@@ -151,13 +165,18 @@ class LRHDR(nn.Module):
         super().__init__()
         self.config = config
         n = config.n_exposures
-        frames = 3 * n - 2  # window and interpolated
+        frames = config.n_candidates - (n if config.accr is not None else 0)
         self.accr = ACCR(config.accr, noise=config.noise) if config.accr is not None else None
         inputs = 3 * frames + 3 * config.n_candidates + (config.n_candidates if config.prior else 0)
         self.apswf = APSWF(inputs, config.n_candidates, config.apswf, noise=config.noise)
 
     def forward(
-        self, window: Tensor, interpolated: Tensor, exposures: Tensor, noise: Tensor | None = None
+        self,
+        window: Tensor,
+        interpolated: Tensor,
+        exposures: Tensor,
+        noise: Tensor | None = None,
+        aligned: Tensor | None = None,
     ) -> LRHDROutput:
         """Reconstruct the reference frame.
 
@@ -167,6 +186,8 @@ class LRHDR(nn.Module):
             exposures: (B, 2 N_e - 1), relative exposures of the window (shortest of the schedule = 1).
             noise: (B,), noise level in code units; estimated from the window when not given and when the
                 configuration uses it. Who works in tiles estimates it once, on the whole frame.
+            aligned: (B, 2 N_e - 2, 3, H, W), the neighbours aligned to the reference, in time order; needed when the
+                configuration uses them, ignored otherwise.
 
         Returns:
             `LRHDROutput`.
@@ -174,7 +195,7 @@ class LRHDR(nn.Module):
         Raises:
             InputError: shapes that do not fit the configuration.
         """
-        self._check(window, interpolated, exposures)
+        self._check(window, interpolated, exposures, aligned)
         n = self.config.n_exposures
         centre = n - 1
         exposures = exposures.to(window)
@@ -182,8 +203,9 @@ class LRHDR(nn.Module):
         if self.config.noise:
             code = noise_code(noise_level(window) if noise is None else noise.to(window))
         between = interpolated_exposures(exposures)
-        frames = torch.cat((window, interpolated), dim=1)
-        radiances = ldr_to_radiance(frames, torch.cat((exposures, between), dim=1))
+        at_reference, at_exposures = self._at_reference(interpolated, aligned, exposures, between)
+        frames = torch.cat((window, at_reference), dim=1)
+        radiances = ldr_to_radiance(frames, torch.cat((exposures, at_exposures), dim=1))
         tones = mu_law(radiances)
         calibrated = radiances[:, :0]
         if self.accr is not None:
@@ -195,7 +217,9 @@ class LRHDR(nn.Module):
         inputs = [frames.flatten(1, 2), tones.flatten(1, 2)]
         prior = None
         if self.config.prior:
-            prior = prior_logits(window, exposures, interpolated, between, calibrated=self.accr is not None).detach()
+            prior = prior_logits(
+                window, exposures, at_reference, at_exposures, calibrated=self.accr is not None
+            ).detach()
             inputs.append(prior * 0.3)  # logits of about -5..0 brought to the size of the other inputs
         features = torch.cat(inputs, dim=1).contiguous(memory_format=torch.channels_last)
         logits = self.apswf(features, code).float()
@@ -205,6 +229,19 @@ class LRHDR(nn.Module):
         hdr = (weights[:, :, None] * candidates).sum(dim=1)
         return LRHDROutput(hdr, weights, logits, candidates, calibrated, tones)
 
+    def _at_reference(
+        self, interpolated: Tensor, aligned: Tensor | None, exposures: Tensor, between: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The candidates made at the reference's time, (B, M, 3, H, W), and their exposures, (B, M)."""
+        centre = self.config.n_exposures - 1
+        frames = [interpolated] if self.config.interpolated else []
+        times = [between] if self.config.interpolated else []
+        if self.config.aligned:
+            assert aligned is not None
+            frames.append(aligned)
+            times += [exposures[:, :centre], exposures[:, centre + 1 :]]
+        return torch.cat(frames, dim=1), torch.cat(times, dim=1)
+
     def _weigh(self, logits: Tensor) -> Tensor:
         if self.config.fusion == "entmax":
             return entmax(logits, self.config.alpha, dim=1)
@@ -213,7 +250,7 @@ class LRHDR(nn.Module):
         gates = torch.sigmoid(logits) + 1e-6
         return gates / gates.sum(dim=1, keepdim=True)
 
-    def _check(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> None:
+    def _check(self, window: Tensor, interpolated: Tensor, exposures: Tensor, aligned: Tensor | None) -> None:
         n = self.config.n_exposures
         check_tensor(window, "window", ndim=5)
         check_tensor(interpolated, "interpolated", ndim=5)
@@ -223,6 +260,10 @@ class LRHDR(nn.Module):
             "interpolated": (interpolated, (batch, n - 1, 3, height, width)),
             "exposures": (exposures, (batch, 2 * n - 1)),
         }
+        if self.config.aligned:
+            if aligned is None:
+                raise InputError("aligned: this network needs the neighbours aligned to the reference")
+            expected["aligned"] = (aligned, (batch, 2 * n - 2, 3, height, width))
         for name, (tensor, shape) in expected.items():
             if tuple(tensor.shape) != shape:
                 raise InputError(f"{name}: expected shape {shape} for {n} exposures, found {tuple(tensor.shape)}")

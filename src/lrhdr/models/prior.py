@@ -37,8 +37,8 @@ def prior_logits(
     Args:
         originals: (B, T, 3, H, W) LDR window, the reference in the middle.
         original_exposures: (B, T).
-        interpolated: (B, N_e - 1, 3, H, W) LDR.
-        interpolated_exposures: (B, N_e - 1).
+        interpolated: (B, M, 3, H, W) LDR, frames made at the reference's time, the interpolated first.
+        interpolated_exposures: (B, M).
         calibrated: append the logits of the N_e calibrated candidates (those of the frames they come from).
         neighbour_penalty: natural-log units taken from unaligned neighbours, which agree by chance.
 
@@ -63,6 +63,7 @@ def prior_logits(
     penalty[originals.shape[1] :] = 0.0
     logits = logits - penalty.view(1, -1, 1, 1)
     if calibrated:
-        sources = torch.cat((logits[:, centre : centre + 1], logits[:, originals.shape[1] :]), dim=1)
+        first = originals.shape[1]  # the N_e - 1 = `centre` interpolated frames follow the window
+        sources = torch.cat((logits[:, centre : centre + 1], logits[:, first : first + centre]), dim=1)
         logits = torch.cat((logits, sources), dim=1)
     return _SCALE * (logits - logits.amax(dim=1, keepdim=True))

@@ -1,0 +1,29 @@
+"""Sample caches that the tests write themselves."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+
+def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False) -> Path:
+    """A cache of noise in the format of `lrhdr.data.generated`."""
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(3)
+
+    def codes(*shape: int) -> torch.Tensor:
+        return torch.randint(0, 65536, shape, generator=generator, dtype=torch.int32).to(torch.uint16)
+
+    target = torch.rand(count, 3, size, size, generator=generator).half()
+    if bad:
+        target[:] = float("nan")
+    tensors = {
+        "window": codes(count, 3, 3, size, size),
+        "interpolated": codes(count, 1, 3, size, size),
+        "exposures": torch.tensor(([[1.0, 8.0, 1.0], [8.0, 1.0, 8.0]] * count)[:count]),
+        "target": target,
+    }
+    save_file(tensors, folder / "shard-00000.safetensors", metadata={"tags": json.dumps([{}] * count)})
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "shard_size": count}))
+    return folder

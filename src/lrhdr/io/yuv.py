@@ -170,6 +170,22 @@ def downsample_chroma_left(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return halved
 
 
+def downsample_chroma_topleft(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Halve a chroma plane for 4:2:0 with siting "topleft": (1, 2, 1) / 4 centred on every second row and column.
+
+    Args:
+        plane: (H, W), H and W even.
+
+    Returns:
+        (H / 2, W / 2) float32.
+    """
+    before = np.concatenate([plane[:1], plane[1:-1:2]])
+    rows = (before + 2 * plane[0::2] + plane[1::2]) / np.float32(4)
+    left = np.concatenate([rows[:, :1], rows[:, 1:-1:2]], axis=1)
+    halved: NDArray[np.float32] = (left + 2 * rows[:, 0::2] + rows[:, 1::2]) / np.float32(4)
+    return halved
+
+
 def _range(bits: int, *, full_range: bool, chroma: bool) -> tuple[float, float]:
     """Offset and span: code = offset + span * signal."""
     if full_range:

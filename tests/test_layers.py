@@ -29,6 +29,8 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "layers": (1, ("motion",)),
     "views": (1, ("layers", "motion")),
     "scenes": (1, ("layers", "motion", "views")),
+    "scene_flow": (1, ("motion", "scenes", "views")),
+    "procedural": (1, ()),
     "footage": (1, ()),
     "camera": (1, ()),
     "frames": (1, ()),

@@ -7,6 +7,7 @@ motion estimation finds hard in real footage: blobs and polygons, thin bars, tor
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrhdr.filters import gaussian_blur
-from lrhdr.motion import MotionConfig, Path
+from lrhdr.motion import MotionConfig, Path, Pose
 
 _LOG_GAIN = 50.0
 
@@ -84,6 +85,12 @@ def random_mask(rng: np.random.Generator, size: int) -> Tensor:
     return (mask * (rim * size / 4.0).clamp(0.0, 1.0))[None, None]
 
 
+def _sample(texture: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Fetch (1, C, S, S) at texture pixels from its middle, (H, W) each: (C, H, W); border clamp."""
+    grid = torch.stack((u, v), -1)[None] * (2.0 / texture.shape[-1])
+    return F.grid_sample(texture, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+
 @dataclass(frozen=True)
 class Layer:
     """One moving layer.
@@ -93,7 +100,7 @@ class Layer:
         centre: (x, y) where the path begins, pixels from the middle of the frame.
         scale: frame pixels per texture pixel.
         angle: turn of the texture, radians.
-        path: motion.
+        path: motion: time in frames to pose.
         wobble: amplitude of the non-rigid deformation in texture pixels, its wavelength in texture pixels, its speed in
             radians per frame, and its phase.
         light: amplitude of the brightness change in stops, and its speed in radians per frame; brightness is constant
@@ -105,10 +112,57 @@ class Layer:
     centre: tuple[float, float]
     scale: float
     angle: float
-    path: Path
+    path: Callable[[float], Pose]
     wobble: tuple[float, float, float, float]
     light: tuple[float, float]
     opacity: float = 1.0
+
+    def locate(self, x: Tensor, y: Tensor, time: float) -> tuple[Tensor, Tensor]:
+        """Which part of the texture lies at a place of the frame.
+
+        Args:
+            x: any shape, pixel coordinates relative to the middle of the frame.
+            y: same shape.
+            time: in frames.
+
+        Returns:
+            (u, v), texture pixels from the middle of the texture.
+        """
+        pose = self.path(time)
+        scale = self.scale * math.exp(pose.log_scale)
+        angle = self.angle + pose.rotation
+        dx, dy = x - (self.centre[0] + pose.dx), y - (self.centre[1] + pose.dy)
+        c, s = math.cos(angle) / scale, math.sin(angle) / scale
+        return self._bend(c * dx + s * dy, c * dy - s * dx, time)
+
+    def place(self, u: Tensor, v: Tensor, time: float) -> tuple[Tensor, Tensor]:
+        """Where a part of the texture lies in the frame: undoes `locate`, to about 1e-4 pixels."""
+        pose = self.path(time)
+        scale = self.scale * math.exp(pose.log_scale)
+        angle = self.angle + pose.rotation
+        straight_u, straight_v = u, v
+        if self.wobble[0] > 0:
+            # The deformation shrinks differences (amplitude times wave number stays below 1), so this converges.
+            for _ in range(60):
+                bent_u, bent_v = self._bend(straight_u, straight_v, time)
+                straight_u, straight_v = straight_u + (u - bent_u), straight_v + (v - bent_v)
+        c, s = math.cos(angle) * scale, math.sin(angle) * scale
+        x = c * straight_u - s * straight_v + (self.centre[0] + pose.dx)
+        return x, s * straight_u + c * straight_v + (self.centre[1] + pose.dy)
+
+    def coverage(self, x: Tensor, y: Tensor, time: float) -> Tensor:
+        """How much of what lies behind is hidden at places of the frame: (H, W) in [0, 1], for x and y of (H, W)."""
+        return _sample(self.texture[:, 3:4], *self.locate(x, y, time))[0] * self.opacity
+
+    def _bend(self, u: Tensor, v: Tensor, time: float) -> tuple[Tensor, Tensor]:
+        amplitude, wavelength, speed, phase = self.wobble
+        if not amplitude > 0:
+            return u, v
+        k = 2.0 * math.pi / wavelength
+        return (
+            u + amplitude * torch.sin(k * v + speed * time + phase),
+            v + amplitude * torch.sin(k * u + 1.3 * speed * time + 2.0 * phase),
+        )
 
     def draw(self, frame: Tensor, x: Tensor, y: Tensor, time: float) -> Tensor:
         """Lay this layer over a frame.
@@ -124,7 +178,6 @@ class Layer:
         """
         pose = self.path(time)
         scale = self.scale * math.exp(pose.log_scale)
-        angle = self.angle + pose.rotation
         side = self.texture.shape[-1]
         reach = 0.75 * side * scale
         centre_x, centre_y = self.centre[0] + pose.dx, self.centre[1] + pose.dy
@@ -136,18 +189,7 @@ class Layer:
         if top >= bottom or left >= right:
             return frame
         box = (slice(top, bottom), slice(left, right))
-        dx, dy = x[box] - centre_x, y[box] - centre_y
-        c, s = math.cos(angle) / scale, math.sin(angle) / scale
-        u, v = c * dx + s * dy, c * dy - s * dx
-        amplitude, wavelength, speed, phase = self.wobble
-        if amplitude > 0:
-            k = 2.0 * math.pi / wavelength
-            u, v = (
-                u + amplitude * torch.sin(k * v + speed * time + phase),
-                v + amplitude * torch.sin(k * u + 1.3 * speed * time + 2.0 * phase),
-            )
-        grid = torch.stack((u, v), -1)[None] * (2.0 / side)
-        sampled = F.grid_sample(self.texture, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        sampled = _sample(self.texture, *self.locate(x[box], y[box], time))
         alpha = sampled[3:4] * self.opacity
         radiance = decode_log(sampled[:3])
         stops, rate = self.light

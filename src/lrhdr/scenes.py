@@ -7,7 +7,7 @@ in units of the background's median; `lrhdr.synthesis` brings it to the scale of
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lrhdr.layers import Layer, encode_log, make_layer
-from lrhdr.motion import MotionConfig, Path
+from lrhdr.motion import MotionConfig, Path, Pose
 from lrhdr.randomness import numpy_generator
 from lrhdr.views import HdrSource, View, pixel_offsets, random_view
 
@@ -61,7 +61,7 @@ class Scene:
     """
 
     view: View
-    path: Path
+    path: Callable[[float], Pose]
     layers: tuple[Layer, ...]
     shutter: float
     names: tuple[str, ...]

@@ -97,7 +97,7 @@ def pixel_offsets(size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return grid_x, grid_y
 
 
-def _apply_pose(x: Tensor, y: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+def apply_pose(x: Tensor, y: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
     """Rotate, scale and shift frame coordinates."""
     scale = math.exp(pose.log_scale)
     c, s = math.cos(pose.rotation) * scale, math.sin(pose.rotation) * scale
@@ -132,7 +132,7 @@ class View:
         Returns:
             (3, H, W), linear.
         """
-        x, y = _apply_pose(*pixel_offsets(size), pose or Pose())
+        x, y = apply_pose(*pixel_offsets(size), pose or Pose())
         height, width = self.source.size
         if self.source.panorama:
             cos, sin = math.cos(self.pitch), math.sin(self.pitch)

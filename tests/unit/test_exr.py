@@ -11,8 +11,9 @@ import OpenEXR
 import pytest
 
 from lrhdr.checks import InputError
-from lrhdr.io.exr import HALF_MAX, encode_exr, read_exr_header, write_exr
+from lrhdr.io.exr import HALF_MAX, encode_exr, encode_exr_layers, read_exr_header, write_exr
 from lrhdr.io.images import read_exr, read_hdr
+from lrhdr.timecode import Timecode
 
 
 @pytest.mark.parametrize("compression", ["zip", "piz", "none"])
@@ -76,3 +77,34 @@ def test_exr_header_of_nothing(tmp_path: Path) -> None:
     for name in ("bad.exr", "missing.exr"):
         with pytest.raises(InputError, match=name):
             read_exr_header(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (Timecode(1001, 24), (0, 0, 41, 17, 0, 0)),
+        (Timecode(1800, 30, drop=True), (0, 1, 0, 2, 1, 0)),
+        (Timecode(3661 * 50 + 33, 50), (1, 1, 1, 16, 0, 1)),  # frame 33 of 50 is the second of pair 16
+    ],
+)
+def test_exr_timecode(tmp_path: Path, code: Timecode, expected: tuple[int, ...]) -> None:
+    write_exr(tmp_path / "a.exr", np.ones((2, 3, 3), np.float32), {"timeCode": code})
+    got = read_exr_header(tmp_path / "a.exr")["timeCode"]
+    assert (got.hours, got.minutes, got.seconds, got.frame, got.dropFrame, got.fieldPhase) == expected
+
+
+def test_exr_layers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    votes, image = rng.random((5, 7)), rng.random((5, 7, 3))
+    data = encode_exr_layers({"votes.reference": votes, "candidate_next": image}, {"lrhdr:frame": 3}, "piz")
+    (tmp_path / "a.exr").write_bytes(data)
+    channels = OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True).channels()
+    assert set(channels) == {"votes.reference", *(f"candidate_next.{c}" for c in "RGB")}
+    np.testing.assert_array_equal(channels["votes.reference"].pixels, votes.astype(np.float16))
+    np.testing.assert_array_equal(channels["candidate_next.G"].pixels, image[..., 1].astype(np.float16))
+    with pytest.raises(InputError, match="lossless"):
+        encode_exr_layers({"votes.reference": votes}, compression="dwaa")
+    with pytest.raises(InputError, match="one size"):
+        encode_exr_layers({"a.x": votes, "b.x": votes[1:]})
+    with pytest.raises(InputError, match="holds NaN"):
+        encode_exr_layers({"b.x": votes * np.nan})

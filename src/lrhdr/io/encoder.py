@@ -133,7 +133,7 @@ class Encoder:
             size: (height, width) of every frame as encoded, both even.
             stream: how they are encoded.
             sound: audio to pass through.
-            comment: kept in the file's metadata (see `read_comment`).
+            comment: kept in the file's metadata (see `tags.read_comment`).
 
         Raises:
             InputError: a size that is not positive and even, or audio that cannot be read.
@@ -257,16 +257,6 @@ class Encoder:
         except InputError:
             self.abort()
             raise
-
-
-def read_comment(path: str | os.PathLike[str]) -> str | None:
-    """The comment that a video file carries; None where there is none, or no readable file."""
-    try:
-        with av.open(str(Path(path).absolute())) as container:
-            comments = {key.lower(): value for key, value in container.metadata.items()}
-            return comments.get("comment")
-    except (av.FFmpegError, OSError):
-        return None
 
 
 def check_container(path: str | os.PathLike[str], codec: str, sound: Sound | None) -> None:

@@ -1,7 +1,7 @@
 """HDR10 and HLG video: 10-bit HEVC or AV1 with BT.2020 primaries, tagged as players, televisions and graders expect.
 
 4:2:0, limited range, chroma sited "topleft" (BT.2020, BT.2100). HDR10 carries the mastering display's colour volume
-(SMPTE ST 2086) and the content's light levels (CTA-861.3) in every key frame; both must be known before the first frame.
+(SMPTE ST 2086) and the light levels of the content (CTA-861.3) in every key frame; both must be known before the first.
 HLG carries neither: it is relative to the display.
 """
 
@@ -21,6 +21,9 @@ from lrhdr.io.yuv import downsample_chroma_topleft, quantise, rgb_to_yuv
 
 ENCODERS = {"hevc": "libx265", "av1": "libsvtav1"}
 """FFmpeg's encoder by codec."""
+
+SMALLEST = 16
+"""Pixels of the smallest side that both encoders take."""
 
 TRANSFERS = {"pq": 16, "hlg": 18}
 """H.273, table 3."""
@@ -101,25 +104,29 @@ class HdrCoding:
         if self.preset is not None and self.preset not in known:
             raise InputError(f"encoder preset: expected one of {', '.join(known)}, found {self.preset!r}")
 
-    def settings(self, transfer: str, levels: LightLevels | None) -> StreamSettings:
+    def settings(self, transfer: str, levels: LightLevels | None, width: int) -> StreamSettings:
         """The stream that FFmpeg's encoder makes.
 
         Args:
             transfer: "pq" or "hlg".
             levels: for HDR10's metadata; None for none.
+            width: columns of the frames.
 
         Returns:
             Settings for `Encoder`.
         """
         colour = (_BT2020_PRIMARIES, TRANSFERS[transfer], _BT2020_MATRIX)
         params = self._x265(transfer, levels) if self.codec == "hevc" else self._svt(transfer, levels)
+        if self.codec == "hevc" and width < 64:
+            params["no-asm"] = "1"  # x265's AVX2 code writes outside its buffers at widths such as 34 and 48
         joined = ":".join(f"{key}={value}" for key, value in params.items())
+        # The libraries write what they do straight to the terminal, if they are let.
         if self.codec == "hevc":
-            # "error": the libraries write their banners straight to the terminal.
             options = {"crf": f"{18 if self.crf is None else self.crf:g}", "preset": self.preset or "fast"}
             return StreamSettings(
                 "libx265", "yuv420p10le", {**options, "x265-params": f"log-level=error:{joined}"}, colour, "hvc1"
             )
+        os.environ.setdefault("SVT_LOG", "1")
         options = {"crf": f"{22 if self.crf is None else self.crf:g}", "preset": self.preset or "8"}
         return StreamSettings("libsvtav1", "yuv420p10le", {**options, "svtav1-params": joined}, colour)
 
@@ -199,10 +206,11 @@ class HdrVideoWriter(Encoder):
         """
         if transfer not in TRANSFERS:
             raise InputError(f"transfer: expected one of {', '.join(TRANSFERS)}, found {transfer!r}")
-        if min(size) < 1:
-            raise InputError(f"video: expected a size above 0, found {size}")
+        check_size(size)
         self.size = size
-        super().__init__(path, timing, even_size(size), coding.settings(transfer, levels), sound=sound, comment=comment)
+        even = even_size(size)
+        settings = coding.settings(transfer, levels, even[1])
+        super().__init__(path, timing, even, settings, sound=sound, comment=comment)
 
     def write(self, planes: tuple[NDArray[np.uint16], ...]) -> None:
         """Append a frame.
@@ -214,6 +222,18 @@ class HdrVideoWriter(Encoder):
             OutputError: the disk is full or the like; the file is then gone.
         """
         self.put(planes)
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse frames that the encoders do not take.
+
+    Raises:
+        InputError: a side below `SMALLEST` pixels.
+    """
+    if min(size) < SMALLEST:
+        raise InputError(
+            f"HDR video: expected frames of at least {SMALLEST}x{SMALLEST} pixels, found {size[1]}x{size[0]}"
+        )
 
 
 def signal_to_planes(signal: NDArray[np.float32]) -> tuple[NDArray[np.uint16], ...]:

@@ -58,6 +58,9 @@ def measure_cost(config: LRHDRConfig, height: int = 720, width: int = 1280) -> C
     step = model.MULTIPLE
     h, w = -(-height // step) * step, -(-width // step) * step
     small, large = 4 * step, 6 * step
+    if max(h, w) <= large:
+        macs = _count(model, config.n_exposures, h, w)
+        return Cost(sum(p.numel() for p in model.parameters()), macs, height, width)
     count = {(y, x): _count(model, config.n_exposures, y, x) for y in (small, large) for x in (small, large)}
     run = large - small
 

@@ -165,13 +165,19 @@ def _record(
     )
 
 
-def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None) -> Path:
+def train(
+    config: TrainConfig,
+    *,
+    progress: Callable[[str, int, int], None] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Path:
     """Train, or go on from the checkpoint in the output folder.
 
     Args:
         config: the run. Resuming with another configuration (other than paths, steps between logs and threads) is
             refused.
-        progress: called with one line of text per log line (rank 0).
+        progress: called with (what, steps done, steps in all) after every step (rank 0).
+        report: called with one line of text for every event worth telling (rank 0).
 
     Returns:
         The saved weights, `<output>/<name>.safetensors` (the moving average).
@@ -184,7 +190,8 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
         torch.set_num_threads(config.threads)
     fabric = _build_fabric(config)
     fabric.launch()
-    say = progress if progress is not None and fabric.global_rank == 0 else (lambda _line: None)
+    say = report if report is not None and fabric.global_rank == 0 else (lambda _line: None)
+    tell = progress if progress is not None and fabric.global_rank == 0 else (lambda _what, _done, _total: None)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     samples = CachedSamples(Path(config.data), aligned=config.model_config().aligned)
@@ -221,7 +228,7 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
     target = output / f"{config.name}.safetensors"
     began = saved = time.monotonic()
     start = began - minutes * 60.0  # as if the earlier processes of this run had been this one
-    first = step
+    tell(config.name, step, config.steps)
 
     def save() -> None:
         if fabric.global_rank != 0:
@@ -258,15 +265,15 @@ def train(config: TrainConfig, *, progress: Callable[[str], None] | None = None)
                 fabric.clip_gradients(model, wrapped, max_norm=config.clip_gradient, error_if_nonfinite=False)
             wrapped.step()
             step += 1
+            tell(config.name, step, config.steps)
             # a young average would remember the random start: its memory grows with the step
             update_average(average, bare, min(config.ema, step / (step + 10.0)))
             row: dict[str, Any] = {}
             if step % config.log_every == 0 or step == config.steps:
                 row = _row(step, start, optimiser, losses)
-                rate = (step - first) / max(1e-9, time.monotonic() - began)
-                row_text = f"step {step}/{config.steps}  loss {row['loss']:.4f}  recon {row['recon']:.4f}"
-                say(f"{row_text}  {rate:.2f} steps/s  {(config.steps - step) / max(rate, 1e-9) / 60.0:.0f} min left")
-            if config.validation and (step % config.validate_every == 0 or step == config.steps):
+                say(f"step {step}  loss {row['loss']:.4f}  recon {row['recon']:.4f}  lr {row['lr']:.2g}")
+            due = config.validate_every and (step % config.validate_every == 0 or step == config.steps)
+            if config.validation and due:
                 if fabric.global_rank == 0:
                     scores = validate(average, samples, held_out, fabric.device)
                     row = {**(row or _row(step, start, optimiser, losses))}

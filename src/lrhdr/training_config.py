@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class TrainConfig:
         ema: decay of the moving average of the weights that is validated and saved.
         seed: of initialisation, data order and augmentation.
         validation: samples held out from the end of the data.
-        validate_every: steps between validations.
+        validate_every: steps between validations; 0 for none.
         log_every: steps between log lines.
         checkpoint_minutes: minutes between checkpoints.
         init_from: weights (name or file) to start from; "" for random ones.
@@ -97,12 +98,19 @@ class TrainConfig:
         """
         try:
             values = LRHDRConfig.preset(self.preset, self.n_exposures).to_dict()
-            for key, value in self.model.items():
-                nested = isinstance(value, dict) and isinstance(values.get(key), dict)
-                values[key] = {**values[key], **value} if nested else (None if value == "none" else value)
-            return LRHDRConfig.from_dict(values)
+            changed = merged(values, self.model)
+            return LRHDRConfig.from_dict({key: None if value == "none" else value for key, value in changed.items()})
         except ValueError as error:
             raise InputError(f"training configuration: {error}") from None
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `changes` laid over it; tables are merged, everything else is replaced."""
+    result = dict(values)
+    for key, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if nested else value
+    return result
 
 
 def load_config(path: str | os.PathLike[str], overrides: dict[str, Any] | None = None) -> TrainConfig:

@@ -1,10 +1,15 @@
-"""Sample caches that the tests write themselves."""
+"""Sample caches that the tests write themselves, and a network small enough to be trained on them."""
 
 import json
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+
+TINY = {
+    "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_blocks": 1},
+    "apswf": {"widths": [4, 4, 4, 4]},
+}
 
 
 def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from samples import write_cache
+from samples import TINY, write_cache
 
 from lrhdr import training
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
@@ -19,11 +19,6 @@ from lrhdr.data.generated import CachedSamples
 from lrhdr.training import draw_batch, learning_rate_factor, train
 from lrhdr.training_config import TrainConfig, load_config
 from lrhdr.weights import load_record
-
-TINY = {
-    "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_blocks": 1},
-    "apswf": {"widths": [4, 4, 4, 4]},
-}
 
 
 @pytest.fixture
@@ -54,7 +49,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_run_writes_weights_log_and_checkpoint(config: TrainConfig):
     lines: list[str] = []
-    path = train(config, progress=lines.append)
+    steps: list[tuple[str, int, int]] = []
+    path = train(config, progress=lambda *state: steps.append(state), report=lines.append)
     assert path == Path(config.output) / "compact-2exp.safetensors"
     rows = list(csv.DictReader((path.parent / "log.csv").open()))
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -62,7 +58,8 @@ def test_run_writes_weights_log_and_checkpoint(config: TrainConfig):
     assert rows[5]["val_oracle"]
     assert not rows[0]["val_psnr"]
     assert float(rows[5]["val_oracle"]) > float(rows[5]["val_reference"])
-    assert any("steps/s" in line and "left" in line for line in lines)
+    assert steps == [("compact-2exp", step, 6) for step in range(7)]
+    assert sum("validation PSNR_T" in line for line in lines) == 2
     assert load_checkpoint(path.parent / "last.pt")["step"] == 6
     assert json.loads((path.parent / "config.json").read_text())["steps"] == 6
     scores = load_record(path).scores

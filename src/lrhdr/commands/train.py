@@ -15,7 +15,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
+    from lrhdr.progress import ProgressDisplay
     from lrhdr.training import train
     from lrhdr.training_config import load_config
 
-    print(train(load_config(options.config), progress=print))
+    config = load_config(options.config)
+    with ProgressDisplay(unit="steps") as progress:
+        path = train(config, progress=progress, report=lambda line: print(line, flush=True))
+    print(path)

@@ -1,0 +1,251 @@
+"""The ablation: train every row equally long from the same seeds, score all on the same held-out samples, make a table.
+
+A run is one row with one seed: one process, one thread, its own folder under `<output>/runs`. A run whose result is
+there is not done again; one that was interrupted goes on from its checkpoint.
+
+Held-out samples are the last of the cache, which no run trains on. A border of `MARGIN` pixels is not scored: at the
+edge of a stored sample flow has seen less than in use, and interpolation has not.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from lrhdr._version import __version__
+from lrhdr.ablation_rows import ROWS, row_config
+from lrhdr.ablation_table import table
+from lrhdr.baselines import BASELINES, oracle
+from lrhdr.checks import InputError
+from lrhdr.cost import measure_cost
+from lrhdr.data.aligned import add_aligned
+from lrhdr.data.generated import CachedSamples
+from lrhdr.evaluation_runs import score
+from lrhdr.io.atomic import write_bytes
+from lrhdr.metrics import psnr_mu, ssim_mu
+from lrhdr.training import train
+from lrhdr.training_config import TrainConfig, config_from_dict
+from lrhdr.weights import load_pretrained
+
+MARGIN = 16
+"""Pixels at each side of a held-out sample that are not scored."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ExternalSets:
+    """Evaluation sets on top of the held-out samples; the fields are keywords of `evaluation_runs.score`."""
+
+    data: str
+    sets: tuple[str, ...] | None = None
+    stops: tuple[str, ...] = ("2", "3")
+    frames: int | None = None
+
+
+def ablate(
+    base: TrainConfig,
+    output: Path | str,
+    *,
+    rows: Sequence[str] | None = None,
+    seeds: int = 2,
+    workers: int = 1,
+    external: ExternalSets | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Run the ablation, or go on with it.
+
+    Args:
+        base: the full method's run; its `output` and `name` are not used. Seeds count up from its `seed`.
+        output: folder for runs, `ablation.json` and `ablation.md`.
+        rows: names out of `ROWS`; None for all.
+        seeds: runs per row.
+        workers: runs side by side, a process with one thread each.
+        external: sets to score on as well.
+        progress: called with (what, steps done, steps in all).
+
+    Returns:
+        The table, as Markdown.
+
+    Raises:
+        InputError: unknown rows, data missing, or a run in `output` that was made with other settings.
+    """
+    names = list(dict.fromkeys(rows if rows is not None else ROWS))
+    if not names or seeds < 1 or workers < 1:
+        raise InputError(f"ablation: expected rows, seeds >= 1, workers >= 1, found {names}, {seeds}, {workers}")
+    folder = Path(output)
+    # Seed by seed, so that a table of all rows is there as soon as can be.
+    jobs = [
+        row_config(base, name, seed=base.seed + k, output=str(folder / "runs" / f"{name}-seed{base.seed + k}"))
+        for k in range(seeds)
+        for name in names
+    ]
+    if any(config.model_config().aligned for config in jobs):
+        add_aligned(base.data, workers=workers, progress=lambda done, total: _tell(progress, "align", done, total))
+    results = _run_all([asdict(config) for config in jobs], external, workers, progress)
+    baselines = _baseline_scores(base)
+    values = {
+        "lrhdr": __version__,
+        "base": _comparable(asdict(base)),
+        "data": Path(base.data).name,
+        "margin": MARGIN,
+        "held_out": base.validation,
+        "baselines": baselines,
+        "runs": results,
+    }
+    write_bytes(folder / "ablation.json", (json.dumps(values, indent=1) + "\n").encode())
+    text = table(values)
+    write_bytes(folder / "ablation.md", text.encode())
+    return text
+
+
+def _tell(progress: Progress | None, what: str, done: int, total: int) -> None:
+    if progress:
+        progress(what, done, total)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _run_all(
+    jobs: list[dict[str, Any]], external: ExternalSets | None, workers: int, progress: Progress | None
+) -> list[dict[str, Any]]:
+    total = sum(int(job["steps"]) for job in jobs)
+
+    def advance() -> None:
+        _tell(progress, "ablation", sum(_steps_done(job) for job in jobs), total)
+
+    advance()
+    if workers == 1:
+        results = []
+        for job in jobs:
+            results.append(_run(job, external, advance))
+            advance()
+        return results
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        futures = [pool.submit(_run, job, external) for job in jobs]
+        try:
+            pending: set[Future[dict[str, Any]]] = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=2.0, return_when=FIRST_COMPLETED)
+                advance()
+                for future in done:
+                    future.result()  # an error ends the ablation at once
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def _steps_done(job: dict[str, Any]) -> int:
+    """How far a run is, from its log."""
+    folder = Path(job["output"])
+    if (folder / "result.json").is_file():
+        return int(job["steps"])
+    try:
+        with (folder / "log.csv").open(newline="", encoding="utf-8") as file:
+            return max((int(row["step"]) for row in csv.DictReader(file)), default=0)
+    except (OSError, ValueError, TypeError):
+        return 0  # not there yet, or in the middle of a line
+
+
+def _run(
+    job: dict[str, Any], external: ExternalSets | None, advance: Callable[[], None] | None = None
+) -> dict[str, Any]:
+    """Train one run, score it, and store the result; what is stored already is read."""
+    config = config_from_dict(job, "ablation")
+    folder = Path(config.output)
+    path = folder / "result.json"
+    result: dict[str, Any] = {}
+    if path.is_file():
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if result["config"] != _comparable(job):
+            raise InputError(f"{folder}: holds a run with other settings; use another output folder")
+    if not result:
+        ticks = (lambda _what, _done, _total: advance()) if advance else None
+        weights = train(config, progress=ticks)
+        model, record = load_pretrained(weights)
+        cost = measure_cost(model.config)
+        result = {
+            "row": config.name.rpartition("-seed")[0],
+            "seed": config.seed,
+            "config": _comparable(job),
+            "minutes": record.training["minutes"],
+            "parameters": cost.parameters,
+            "gmac": cost.macs / 1e9,
+            "samples": _score_samples(config),
+        }
+        write_bytes(path, (json.dumps(result, indent=1) + "\n").encode())
+    wanted = {**json.loads(json.dumps(asdict(external))), "data": Path(external.data).name} if external else None
+    if external and result.get("external_settings") != wanted:
+        evaluation = score(
+            external.data,
+            folder / "evaluation",
+            sets=external.sets,
+            methods=("lrhdr",),
+            weights=[str(folder / f"{config.name}.safetensors")],
+            stops=external.stops,
+            frames=external.frames,
+        )
+        result["external"] = [row for row in evaluation.means() if not row["method"].startswith("oracle")]
+        result["external_settings"] = wanted
+        write_bytes(path, (json.dumps(result, indent=1) + "\n").encode())
+    return result
+
+
+def _comparable(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration without paths and what does not shape the result."""
+    plain: dict[str, Any] = json.loads(json.dumps(config))
+    for key in ("data", "output", "log_every", "checkpoint_minutes", "threads"):
+        plain.pop(key, None)
+    return plain
+
+
+@torch.inference_mode()
+def _score_samples(config: TrainConfig) -> dict[str, list[float]]:
+    """Scores of a trained run on every held-out sample."""
+    model, _ = load_pretrained(Path(config.output) / f"{config.name}.safetensors")
+    samples = CachedSamples(config.data, aligned=model.config.aligned)
+    inner = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+    scores: dict[str, list[float]] = {"psnr_t": [], "ssim_t": [], "oracle": [], "in_use": [], "reference_exposure": []}
+    for index in range(len(samples) - config.validation, len(samples)):
+        sample = samples[index]
+        parts = (sample.window[None], sample.interpolated[None], sample.exposures[None])
+        output = model(*parts, aligned=sample.aligned[None])
+        target = sample.target[None][inner]
+        hdr = output.hdr[inner]
+        scores["psnr_t"].append(float(psnr_mu(hdr, target)))
+        scores["ssim_t"].append(float(ssim_mu(hdr, target)))
+        scores["oracle"].append(float(psnr_mu(oracle(output.candidates[inner], target), target)))
+        scores["in_use"].append(float((output.weights[inner] > 0.0).float().sum(dim=1).mean()))
+        scores["reference_exposure"].append(float(sample.exposures[len(sample.exposures) // 2]))
+    return scores
+
+
+@torch.inference_mode()
+def _baseline_scores(config: TrainConfig) -> dict[str, dict[str, float]]:
+    """Mean scores of what needs no training, on the same samples."""
+    samples = CachedSamples(config.data)
+    inner = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+    sums: dict[str, dict[str, list[float]]] = {name: {"psnr_t": [], "ssim_t": []} for name in BASELINES}
+    for index in range(len(samples) - config.validation, len(samples)):
+        sample = samples[index]
+        target = sample.target[None][inner]
+        for name, method in BASELINES.items():
+            hdr = method(sample.window[None], sample.interpolated[None], sample.exposures[None])[inner]
+            sums[name]["psnr_t"].append(float(psnr_mu(hdr, target)))
+            sums[name]["ssim_t"].append(float(ssim_mu(hdr, target)))
+    return {name: {key: statistics.fmean(values) for key, values in both.items()} for name, both in sums.items()}

@@ -1,0 +1,124 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from samples import TINY, write_cache
+
+from lrhdr import ablation
+from lrhdr.ablation import ablate
+from lrhdr.ablation_rows import ROWS, row_config
+from lrhdr.ablation_table import spread
+from lrhdr.checks import InputError
+from lrhdr.cost import measure_cost
+from lrhdr.training_config import TrainConfig, load_config
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> TrainConfig:
+    data = str(write_cache(tmp_path / "data", count=4, size=48))
+    return TrainConfig(data=data, output="", model=TINY, steps=2, batch=1, crop=16, warmup=1, validation=2, log_every=1)
+
+
+def test_rows_change_what_their_titles_say(base: TrainConfig):
+    made = {name: row_config(base, name, seed=3, output="x") for name in ROWS}
+    networks = {name: config.model_config() for name, config in made.items()}
+    full = networks["full"]
+    assert full == base.model_config()
+    assert networks["base"] == dataclasses.replace(full, accr=None)
+    assert networks["eic"].accr == dataclasses.replace(full.accr, mapper="none")
+    assert networks["rm"] == networks["accr-loss"] == networks["no-vote-loss"] == full
+    assert networks["plain-encoder"].accr == dataclasses.replace(full.accr, encoder="plain")
+    assert networks["softmax"] == dataclasses.replace(full, fusion="softmax")
+    assert networks["dense"] == dataclasses.replace(full, fusion="dense")
+    assert networks["no-prior"] == dataclasses.replace(full, prior=False)
+    flow = networks["dense-flow"]
+    assert (flow.accr, flow.interpolated, flow.aligned, flow.fusion, flow.n_candidates) == (
+        None,
+        False,
+        True,
+        "dense",
+        5,
+    )
+    assert networks["dense-flow-no-prior"] == dataclasses.replace(
+        flow, prior=False, apswf=networks["dense-flow-no-prior"].apswf
+    )
+    assert (networks["flow-candidate"].aligned, networks["flow-candidate"].n_candidates) == (True, 6)
+    losses = {name: (config.loss.accr, config.loss.accr_gradient, config.loss.vote) for name, config in made.items()}
+    usual = losses["full"]
+    assert usual == (base.loss.accr, base.loss.accr_gradient, base.loss.vote)
+    assert losses["eic"] == losses["rm"] == (0.0, *usual[1:])
+    assert losses["accr-loss"] == (usual[0], 0.0, usual[2])
+    assert all(losses[name] == (*usual[:2], 0.0) for name in ("no-vote-loss", "dense", "dense-flow"))
+    assert all(config.seed == 3 and config.steps == 2 for config in made.values())
+    with pytest.raises(InputError, match="expected base, eic"):
+        row_config(base, "nothing", seed=0, output="x")
+
+
+def test_rows_of_equal_cost_cost_the_same_with_the_bundled_sizes():
+    base = load_config(Path(__file__).parents[2] / "configs" / "ablation-2exp.toml")
+    full = measure_cost(base.model_config()).macs
+    for name in ("dense-flow", "base-wide"):
+        macs = measure_cost(row_config(base, name, seed=0, output="x").model_config()).macs
+        assert abs(macs / full - 1) < 0.03, name
+
+
+def test_ablation_trains_scores_and_goes_on_where_it_was(base: TrainConfig, tmp_path: Path, monkeypatch):
+    out = tmp_path / "out"
+    seen: list[tuple[str, int, int]] = []
+    text = ablate(base, out, rows=["full", "dense-flow"], seeds=2, progress=lambda *state: seen.append(state))
+    values = json.loads((out / "ablation.json").read_text())
+    assert [(run["row"], run["seed"]) for run in values["runs"]] == [
+        ("full", 0), ("dense-flow", 0), ("full", 1), ("dense-flow", 1)
+    ]  # fmt: skip
+    assert all(len(run["samples"]["psnr_t"]) == 2 for run in values["runs"])
+    assert seen[-1] == ("ablation", 8, 8)
+    assert (out / "ablation.md").read_text() == text
+    assert "`dense-flow`" in text
+    assert "±" in text
+    assert "completion | not trained" in text
+    assert str(tmp_path) not in (out / "ablation.json").read_text()
+
+    def nothing(*_args: object, **_keywords: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(ablation, "train", nothing)
+    again = ablate(base, out, rows=["full", "dense-flow"], seeds=2)
+    assert again == text
+    with pytest.raises(InputError, match="other settings"):
+        ablate(dataclasses.replace(base, lr=1e-4), out, rows=["full"], seeds=1)
+
+
+def test_scores_leave_the_border_out(base: TrainConfig, tmp_path: Path, monkeypatch):
+    """The stored score is that of the network on the inner part of the held-out samples."""
+    ablate(base, tmp_path / "out", rows=["full"], seeds=1)
+    run = json.loads((tmp_path / "out" / "runs" / "full-seed0" / "result.json").read_text())
+    from lrhdr.data.generated import CachedSamples
+    from lrhdr.metrics import psnr_mu
+    from lrhdr.weights import load_pretrained
+
+    model, _ = load_pretrained(tmp_path / "out" / "runs" / "full-seed0" / "full-seed0.safetensors")
+    for k, index in enumerate((2, 3)):
+        sample = CachedSamples(base.data)[index]
+        with torch.no_grad():
+            hdr = model(sample.window[None], sample.interpolated[None], sample.exposures[None]).hdr
+        inner = (..., slice(16, 32), slice(16, 32))
+        assert run["samples"]["psnr_t"][k] == pytest.approx(
+            float(psnr_mu(hdr[inner], sample.target[None][inner])), abs=1e-4
+        )
+
+
+def test_workers_give_what_one_process_gives(base: TrainConfig, tmp_path: Path):
+    alone = ablate(base, tmp_path / "one", rows=["full"], seeds=1)
+    beside = ablate(base, tmp_path / "two", rows=["full"], seeds=1, workers=2)
+    assert alone.rsplit("|", 2)[0].splitlines()[:-5] == beside.rsplit("|", 2)[0].splitlines()[:-5]
+    one, two = (json.loads((tmp_path / d / "ablation.json").read_text())["runs"][0]["samples"] for d in ("one", "two"))
+    assert one == two
+
+
+def test_spread():
+    assert spread([], 2) == ""
+    assert spread([1.0], 2) == "1.00"
+    assert spread([1.0, 2.0], 2) == "1.50 ± 0.50"
+    assert spread([1.0, 2.0], 1, sign=True) == "+1.5 ± 0.5"

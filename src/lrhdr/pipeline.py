@@ -26,6 +26,7 @@ from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
 from lrhdr.interpolate.guided import align_window
+from lrhdr.noise import noise_level
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
 from lrhdr.weights import load_pretrained
 
@@ -104,7 +105,7 @@ class Reconstructor:
         composite: bool = False,
         name: str | None = None,
     ) -> None:
-        self.device = _usable_device(device)
+        self.device = usable_device(device)
         self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
         if isinstance(method, nn.Module):
             # channels_last makes the convolutions 1.5 times faster on CPUs, at no cost in accuracy.
@@ -114,6 +115,7 @@ class Reconstructor:
         self.n_exposures: int | None = getattr(config, "n_exposures", None)
         self.multiple: int = getattr(method, "MULTIPLE", 1)
         self.aligned: bool = getattr(config, "aligned", False)
+        self.noise: bool = getattr(config, "noise", False)
         self.name = name or getattr(method, "__name__", type(method).__name__)
         self.tile = tile
         self.overlap = overlap
@@ -171,10 +173,12 @@ class Reconstructor:
         if self.aligned:
             inputs.append(align_window(window, exposures))
         padded = tuple(pad_to_multiple(x, self.multiple) for x in inputs)
+        # Estimated once, before padding and tiling: tiles with another noise level would show their seams.
+        known = {"noise": noise_level(window)} if self.noise else {}
 
         def run(part: Tensor, part_interpolated: Tensor, *aligned: Tensor) -> tuple[Tensor, ...]:
             extra = {"aligned": aligned[0]} if aligned else {}
-            output = self.method(part, part_interpolated, exposures, **extra)
+            output = self.method(part, part_interpolated, exposures, **extra, **known)
             if isinstance(output, Tensor):
                 return (output,)
             maps = output.hdr, output.weights
@@ -303,8 +307,12 @@ class Reconstructor:
         return HdrFrame(index, radiance, schedule.exposure(index), **maps)
 
 
-def _usable_device(device: str | torch.device) -> torch.device:
-    """The device, after making sure that it works here."""
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device, after making sure that it works here.
+
+    Raises:
+        InputError: it does not.
+    """
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lrhdr.checks import InputError, LrhdrError
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import composite_with_reference, frame_to_tensor
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.noise import noise_level
 from lrhdr.pipeline import Reconstructor
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tiling import TileGrid, pad_to_multiple, run_tiled
@@ -303,3 +305,26 @@ def test_tile_options_are_checked() -> None:
         Reconstructor(network(), "nothing")
     with pytest.raises(InputError, match="threads"):
         Reconstructor(network(), "average", threads=0)
+
+
+class _HearsNoise(torch.nn.Module):
+    """Returns the reference, and keeps what it was told about noise."""
+
+    config = SimpleNamespace(n_exposures=2, noise=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[float] = []
+
+    def forward(self, window: Tensor, interpolated: Tensor, exposures: Tensor, noise: Tensor) -> Tensor:
+        self.told.append(float(noise))
+        return window[:, 1]
+
+
+def test_every_tile_is_told_the_noise_of_the_whole_frame() -> None:
+    generator = torch.Generator().manual_seed(0)
+    window = 0.5 + torch.linspace(0.0, 0.03, 96) * torch.randn(1, 3, 3, 64, 96, generator=generator)
+    method = _HearsNoise()
+    Reconstructor(method, "average", tile=32, overlap=8).fuse(window, window[:, :1], torch.tensor([[1.0, 4.0, 1.0]]))
+    assert len(method.told) > 1
+    assert set(method.told) == {float(noise_level(window))}

@@ -149,7 +149,7 @@ def conversion_matrix(source: str, target: str) -> NDArray[np.float64]:
     """
     to_source, to_target = _to_xyz(source), _to_xyz(target)
     white_source, white_target = to_source.sum(axis=1), to_target.sum(axis=1)
-    adapted = to_source
+    adapted: NDArray[Any] = to_source
     if CHROMATICITIES[source][6:] != CHROMATICITIES[target][6:]:
         gains = (_BRADFORD @ white_target) / (_BRADFORD @ white_source)
         adapted = np.linalg.solve(_BRADFORD, gains[:, None] * (_BRADFORD @ to_source))

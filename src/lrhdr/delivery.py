@@ -1,4 +1,4 @@
-"""The files of a run: names, the record that guards a resume, writing in a thread, headers, the preview.
+"""The files of a run: names, the record that guards a resume, writing in a thread, headers.
 
 Every EXR file is complete or absent (written under another name, then renamed), so what is there can be kept.
 """
@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,21 +17,25 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
+from lrhdr.colour import CHROMATICITIES, COLORSPACES, conversion_matrix
 from lrhdr.io.atomic import output_error, write_bytes
-from lrhdr.io.images import read_exr, read_exr_header, write_exr
-from lrhdr.io.video_writer import VideoWriter
-from lrhdr.pictures import display, preview_exposure
+from lrhdr.io.exr import encode_exr_layers
+from lrhdr.io.images import read_exr_header, write_exr
+from lrhdr.timecode import Timecode
 
-REC_709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
-"""Chromaticities of red, green, blue and white (ITU-R BT.709-6, item 1.3 and 1.4)."""
-
-PREVIEW_SAMPLES = 8
-"""Frames, spread over the clip, that set the preview's one exposure."""
+INTEROP_IDS = {
+    "lin_rec709": "lin_rec709_scene",
+    "lin_rec2020": "lin_rec2020_scene",
+    "acescg": "lin_ap1_scene",
+    "ap0": "lin_ap0_scene",
+}
+"""Names of the Color Interop Forum for the delivery spaces, which OpenEXR 3.4 and OpenImageIO 3.1 know."""
 
 Progress = Callable[[str, int, int], None]
 """(what is being done, steps done, steps in all)."""
@@ -45,11 +49,13 @@ class ClipFiles:
         folder: where they lie.
         name: their stem.
         start_number: number of frame 0.
+        padding: digits of the numbers, at least.
     """
 
     folder: Path
     name: str
     start_number: int
+    padding: int = 6
 
     @property
     def record(self) -> Path:
@@ -58,23 +64,44 @@ class ClipFiles:
 
     def path(self, index: int) -> Path:
         """The EXR file of an input frame."""
-        return self.folder / f"{self.name}.{index + self.start_number:06d}.exr"
+        return self.folder / f"{self.name}.{self.number(index)}.exr"
 
-    def is_complete(self, index: int) -> bool:
-        """Whether a frame is there; files are renamed into place when they are whole, so a readable header is proof."""
-        path = self.path(index)
-        if not path.is_file():
+    def layers_path(self, index: int) -> Path:
+        """The EXR file of an input frame's layers (see `lrhdr.aov`), in a folder of its own."""
+        return self.folder / "aov" / f"{self.name}_aov.{self.number(index)}.exr"
+
+    def number(self, index: int) -> str:
+        """The number in the file names of an input frame."""
+        return f"{index + self.start_number:0{self.padding}d}"
+
+    def is_complete(self, index: int, layers: str = "") -> bool:
+        """Whether a frame is there; files are renamed into place when they are whole, so a readable header is proof.
+
+        Args:
+            index: of the input frame.
+            layers: the layers that its second file must hold ("" for none is needed).
+        """
+        if _header(self.path(index)) is None:
             return False
-        try:
-            read_exr_header(path)
-        except InputError:
-            return False
-        return True
+        if not layers:
+            return True
+        header = _header(self.layers_path(index))
+        return header is not None and header.get("lrhdr:layers") == layers
 
     def existing(self) -> list[Path]:
-        """Files in the folder that carry this clip's name, whatever their number."""
-        pattern = re.compile(re.escape(self.name) + r"\.\d{6,}\.exr")
-        return [p for p in self.folder.iterdir() if pattern.fullmatch(p.name)]
+        """Files that carry this clip's name, whatever their number; frames and layers."""
+        found = []
+        for folder, stem in ((self.folder, self.name), (self.folder / "aov", f"{self.name}_aov")):
+            pattern = re.compile(re.escape(stem) + r"\.\d+\.exr")
+            found += [p for p in folder.iterdir() if pattern.fullmatch(p.name)] if folder.is_dir() else []
+        return found
+
+
+def _header(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_exr_header(path) if path.is_file() else None
+    except InputError:
+        return None
 
 
 def open_folder(clip: ClipFiles, settings: dict[str, Any], *, overwrite: bool) -> None:
@@ -113,79 +140,95 @@ def _check_settings(record: Path, settings: dict[str, Any], count: int) -> None:
 
 @contextmanager
 def frame_writer(pending: int = 3) -> Iterator[Callable[..., None]]:
-    """Write EXR files in a thread, so that encoding overlaps computing.
+    """Write files in a thread, so that encoding overlaps computing.
 
-    An error is raised at the next call or at the end. Frames that were handed over are written even when the body is
-    interrupted.
+    Gives a function that takes another function and its arguments, to be called in order. An error is raised at the
+    next call or at the end. Frames that were handed over are written even when the body is interrupted.
     """
     queue: deque[Future[None]] = deque()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="lrhdr-write") as pool:
 
-        def write(path: Path, image: NDArray[np.float32], attributes: dict[str, Any], compression: str) -> None:
+        def write(function: Callable[..., None], *arguments: Any) -> None:
             while len(queue) >= pending or (queue and queue[0].done()):
                 queue.popleft().result()
-            queue.append(pool.submit(write_exr, path, image, attributes, cast(Any, compression)))
+            queue.append(pool.submit(function, *arguments))
 
         yield write
         while queue:
             queue.popleft().result()
 
 
-def frame_attributes(
-    exposure: float, *, seconds: float | None, rate: Fraction | None, scale: str, weights_name: str
-) -> dict[str, Any]:
-    """Header of one EXR file.
+@dataclass(frozen=True)
+class FrameStyle:
+    """How radiance becomes the values and the header of a clip's EXR files.
 
-    Args:
-        exposure: relative exposure of the input frame.
-        seconds: its exposure time, where known; becomes OpenEXR's own `expTime`.
-        rate: frames per second, where known; becomes OpenEXR's own `framesPerSecond`.
+    Attributes:
+        colorspace: a name in `colour.COLORSPACES`.
         scale: "shortest" or "scene".
+        gain: factor from radiance (1.0 = saturation of the shortest exposure) to the values.
+        white_luminance: cd/m² of the value 1.0; becomes OpenEXR's `whiteLuminance`.
+        compression: of the files.
+        rate: frames per second, where known; becomes OpenEXR's `framesPerSecond`.
         weights_name: of the weights or the baseline.
-
-    Returns:
-        What `write_exr` takes.
     """
-    attributes: dict[str, Any] = {
-        "chromaticities": REC_709,
-        "software": f"lrhdr {__version__}",
-        "lrhdr:version": __version__,
-        "lrhdr:weights": weights_name,
-        "lrhdr:scale": scale,
-        "lrhdr:exposure": float(exposure),
-        "lrhdr:exposureStops": math.log2(exposure),
-    }
-    if seconds is not None:
-        attributes["expTime"] = float(seconds)
-    if rate is not None:
-        attributes["framesPerSecond"] = rate
-    return attributes
 
+    colorspace: str
+    scale: str
+    gain: float
+    white_luminance: float
+    compression: str
+    rate: Fraction | None
+    weights_name: str
 
-def write_preview(path: Path, frames: Iterable[Path], rate: Fraction, report: Progress) -> None:
-    """Encode EXR frames as a tone-mapped SDR video, with one exposure for the whole clip.
+    def values(self, radiance: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Radiance, (H, W, 3) in Rec. 709, as it is stored."""
+        if self.colorspace == "lin_rec709":
+            return radiance * np.float32(self.gain)
+        matrix = conversion_matrix("bt709", COLORSPACES[self.colorspace]) * self.gain
+        return np.asarray(cv2.transform(radiance, matrix.astype(np.float32)), np.float32)
 
-    Made from the files after the reconstruction, so that an interrupted and resumed run gives the same preview.
+    def attributes(
+        self, exposure: float, *, seconds: float | None = None, timecode: Timecode | None = None
+    ) -> dict[str, Any]:
+        """Header of one file.
 
-    Args:
-        path: the video, written atomically.
-        frames: EXR files in order.
-        rate: frames per second.
-        report: progress.
+        Args:
+            exposure: relative exposure of the input frame.
+            seconds: its exposure time, where known; becomes OpenEXR's `expTime`.
+            timecode: its time code, where it has one.
 
-    Raises:
-        InputError: a frame cannot be read.
-        OutputError: the video cannot be written.
-    """
-    paths = list(frames)
-    sample = [paths[i * len(paths) // PREVIEW_SAMPLES] for i in range(PREVIEW_SAMPLES)]
-    exposure = preview_exposure(read_exr(p) for p in dict.fromkeys(sample))
-    height, width = read_exr(paths[0]).shape[:2]
-    make_parent(path)
-    with VideoWriter(path, rate, (height, width)) as video:
-        for i, frame in enumerate(paths):
-            video.write(display(read_exr(frame), exposure))
-            report("preview", i + 1, len(paths))
+        Returns:
+            What `encode_exr` takes.
+        """
+        attributes: dict[str, Any] = {
+            "chromaticities": tuple(CHROMATICITIES[COLORSPACES[self.colorspace]]),
+            "colorInteropID": INTEROP_IDS[self.colorspace],
+            "whiteLuminance": float(self.white_luminance),
+            "software": f"lrhdr {__version__}",
+            "lrhdr:version": __version__,
+            "lrhdr:weights": self.weights_name,
+            "lrhdr:scale": self.scale,
+            "lrhdr:saturation": float(self.gain),
+            "lrhdr:exposure": float(exposure),
+            "lrhdr:exposureStops": math.log2(exposure),
+        }
+        if seconds is not None:
+            attributes["expTime"] = float(seconds)
+        if self.rate is not None:
+            attributes["framesPerSecond"] = self.rate
+        if timecode is not None:
+            attributes["timeCode"] = timecode
+        return attributes
+
+    def write(self, path: Path, radiance: NDArray[np.float32], attributes: dict[str, Any]) -> None:
+        """Write a frame; see `write_exr` for what it raises."""
+        write_exr(path, self.values(radiance), attributes, cast(Any, self.compression))
+
+    def write_layers(self, path: Path, layers: dict[str, NDArray[np.float32]], attributes: dict[str, Any]) -> None:
+        """Write a frame's layers; lossless, whatever the frames' own compression is."""
+        lossless = "zip" if self.compression == "dwaa" else self.compression
+        make_parent(path)
+        write_bytes(path, encode_exr_layers(layers, attributes, cast(Any, lossless)))
 
 
 def make_parent(path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lrhdr.checks import InputError
+from lrhdr.display_light import REFERENCE_WHITE
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.metadata import parse_exposure_list, parse_stops
 from lrhdr.io.sources import FrameSource
@@ -29,6 +30,10 @@ class RunOptions:
         compression: of the EXR files.
         name: stem of the file names; None for the input's name.
         start_number: number of the first frame's file.
+        padding: digits of the numbers, at least.
+        colorspace: of the EXR files, a name in `colour.COLORSPACES`.
+        timecode: of the first frame, "HH:MM:SS:FF"; None for the input's, or else the one that counts the file numbers.
+        aov: layers of a second EXR sequence, "votes,candidates,confidence" or some of them; None for none.
         frames: part of the clip, "a:b" (0-based, b exclusive; either may be missing); None for all.
         fps: frame rate, "24" or "30000/1001"; None for the input's.
         tile: side of tiles in pixels; None for whole frames.
@@ -36,6 +41,16 @@ class RunOptions:
         device: where to compute.
         composite: paste the reference where it is well exposed, as the field's test scripts do.
         preview: file of a tone-mapped H.264 preview; None for none.
+        hdr10: file of an HDR10 video; None for none.
+        hlg: file of an HLG video; None for none.
+        reference_white: cd/m² of the anchor's white.
+        anchor: exposure whose white (saturation) gets `reference_white`: "short", "middle" or "long"; None for the
+            longest of two, the middle one of three.
+        peak_luminance: cd/m² towards which the highlights of the HDR10 video bend; None leaves them.
+        codec: of the HDR videos, "hevc" or "av1"; None for HEVC (AV1 in .webm).
+        crf: their constant rate factor; None for the codec's default.
+        encoder_preset: their encoder's preset; None for its default.
+        audio: pass the input's audio on to the videos.
         sheet: file of a contact sheet PNG; None for none.
         overwrite: throw away frames of an earlier run in the folder.
     """
@@ -50,6 +65,10 @@ class RunOptions:
     compression: str = "zip"
     name: str | None = None
     start_number: int = 0
+    padding: int = 6
+    colorspace: str = "lin_rec709"
+    timecode: str | None = None
+    aov: str | None = None
     frames: str | None = None
     fps: str | None = None
     tile: int | None = None
@@ -57,6 +76,15 @@ class RunOptions:
     device: str = "cpu"
     composite: bool = False
     preview: str | None = None
+    hdr10: str | None = None
+    hlg: str | None = None
+    reference_white: float = REFERENCE_WHITE
+    anchor: str | None = None
+    peak_luminance: float | None = None
+    codec: str | None = None
+    crf: float | None = None
+    encoder_preset: str | None = None
+    audio: bool = True
     sheet: str | None = None
     overwrite: bool = False
 

@@ -1,4 +1,4 @@
-"""Reconstruct a clip into a folder: settings, resume, EXR files, contact sheet, preview.
+"""Reconstruct a clip into a folder: settings, resume, EXR files, layers, contact sheet, videos.
 
 A run is a folder of `name.000000.exr, name.000001.exr, ...` with `name.lrhdr.json` beside them. Every EXR file is
 complete or absent, so a run that was stopped (Ctrl-C, full disk, a damaged input frame) goes on where it ended when it
@@ -15,27 +15,27 @@ import hashlib
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from lrhdr._version import __version__
+from lrhdr.aov import layers_of, parse_layers
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
-from lrhdr.delivery import ClipFiles, Progress, frame_attributes, frame_writer, make_parent, open_folder, write_preview
+from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.images import write_png
 from lrhdr.io.sources import FrameSource, open_frames
+from lrhdr.io.tags import read_timecode
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reconstructor
 from lrhdr.report import contact_sheet
 from lrhdr.run_options import RunOptions, file_stem, find_schedule, parse_range, parse_rate
+from lrhdr.run_videos import RunVideos, plan_videos, video_lines
+from lrhdr.timecode import Timecode, parse_timecode, timecode_base
 from lrhdr.weights import load_pretrained
-
-DEFAULT_FPS = Fraction(24)
-"""Frame rate of previews of clips that do not say theirs."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class RunResult:
         folder: where the frames are.
         frames: all frames of the run, in order, old and new.
         written: how many of them this run computed.
-        seconds: time spent on reconstruction and writing, without loading the method and without the preview.
-        preview: the preview, if asked for.
+        seconds: time spent on reconstruction and writing, without loading the method and without the videos.
+        videos: the videos that were asked for.
         sheet: the contact sheet, if asked for.
     """
 
@@ -55,7 +55,7 @@ class RunResult:
     frames: tuple[Path, ...]
     written: int
     seconds: float
-    preview: Path | None
+    videos: RunVideos
     sheet: Path | None
 
 
@@ -84,10 +84,18 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
     wanted = parse_range(options.frames, source.n_frames)
     rate = parse_rate(options.fps) or source.fps
     sheet_index = wanted[len(wanted) // 2] if options.sheet else None
+    layers = parse_layers(options.aov)
+    if layers and options.method != NETWORK:
+        raise InputError(f"aov: expected the network, found --method {options.method}, which has no votes")
+    gain = float(max(schedule.relative) if options.scale == "scene" else 1.0)
+    plan = plan_videos(options, source, schedule, wanted, gain)
+    timecode = _start_timecode(options, source_path, rate)
     reconstructor, weights_name, weights_sha256 = build_reconstructor(
-        options, schedule, keep_maps={sheet_index} if sheet_index is not None else False
+        options, schedule, keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False)
     )
-    clip = ClipFiles(Path(output), file_stem(options.name or source.name), options.start_number)
+    clip = ClipFiles(
+        Path(output), file_stem(options.name or source.name), options.start_number, padding=options.padding
+    )
     settings = {
         "version": __version__,
         "weights": weights_name,
@@ -95,59 +103,92 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
         "interpolator": reconstructor.interpolator.name,
         "exposures": list(schedule.exposures),
         "fps": str(rate) if rate else None,
+        "timecode": str(timecode) if timecode else None,
         **{
             key: getattr(options, key)
-            for key in ("method", "scale", "compression", "start_number", "tile", "composite")
+            for key in ("method", "scale", "colorspace", "compression", "start_number", "padding", "tile", "composite")
         },
         "start": schedule.start,
         **_fingerprint(source),
     }
     open_folder(clip, settings, overwrite=options.overwrite)
-    done = {i for i in wanted if clip.is_complete(i)}
+    wanted_layers = ",".join(layers)
+    done = {i for i in wanted if clip.is_complete(i, wanted_layers)}
     compute = set(wanted) - done | ({sheet_index} if sheet_index is not None else set())
 
     started = time.perf_counter()
     written = 0
     sheet: HdrFrame | None = None
-    gain = np.float32(max(schedule.relative) if options.scale == "scene" else 1.0)
+    style = FrameStyle(
+        options.colorspace, options.scale, gain, plan.white_luminance, options.compression, rate, weights_name
+    )
     seconds = schedule.exposures if options.exposures else None
     # Only frames that lie in a window are decoded.
     first = max(0, min(compute, default=0) - schedule.n_exposures + 1)
     needed = source.frames(first, max(compute, default=0) + schedule.n_exposures)
-    header = partial(frame_attributes, rate=rate, scale=options.scale, weights_name=weights_name)
     report("reconstruct", len(done), len(wanted))
     with frame_writer() as write:
         skip = set(range(source.n_frames)) - compute
         for frame in reconstructor.reconstruct(needed, schedule, skip=skip, first=first) if compute else ():
-            if frame.index == sheet_index:
+            index = frame.index
+            if index == sheet_index:
                 sheet = frame
-            if frame.index not in done:
-                shutter = None if seconds is None else seconds[schedule.phase(frame.index)]
-                attributes = header(frame.exposure, seconds=shutter)
-                write(clip.path(frame.index), frame.radiance * gain, attributes, options.compression)
+            if index not in done:
+                attributes = style.attributes(
+                    frame.exposure,
+                    seconds=None if seconds is None else seconds[schedule.phase(index)],
+                    timecode=None if timecode is None else timecode + index,
+                )
+                write(style.write, clip.path(index), frame.radiance, attributes)
+                if layers:
+                    maps = layers_of(frame, layers, style.values)
+                    write(
+                        style.write_layers, clip.layers_path(index), maps, attributes | {"lrhdr:layers": wanted_layers}
+                    )
                 written += 1
                 report("reconstruct", len(done) + written, len(wanted))
     elapsed = time.perf_counter() - started
 
     frames = tuple(clip.path(i) for i in wanted)
-    if sheet is not None:
-        _write_sheet(
-            Path(str(options.sheet)), sheet, schedule, seconds, f"{clip.name}, {weights_name}", source.n_frames
-        )
-    if options.preview:
-        write_preview(Path(options.preview), frames, rate or DEFAULT_FPS, report)
-    preview, sheet_path = (Path(p) if p else None for p in (options.preview, options.sheet))
-    return RunResult(clip.folder, frames, written, elapsed, preview, sheet_path)
+    sheet_path = Path(options.sheet) if options.sheet else None
+    if sheet is not None and sheet_path is not None:
+        _write_sheet(sheet_path, sheet, schedule, seconds, f"{clip.name}, {weights_name}", source.n_frames)
+    return RunResult(clip.folder, frames, written, elapsed, plan.make(frames, report), sheet_path)
+
+
+def _start_timecode(options: RunOptions, source_path: str, rate: Fraction | None) -> Timecode | None:
+    """Time code of input frame 0: as given, else the input's own, else the one that counts the file numbers."""
+    if options.timecode is not None:
+        if rate is None:
+            raise InputError("timecode: expected --fps too, because the input does not say its frame rate")
+        return parse_timecode(options.timecode, rate)
+    base = None if rate is None else timecode_base(rate)
+    if rate is None or base is None:
+        return None
+    found = read_timecode(source_path) if Path(source_path).is_file() else None
+    if found is not None:
+        try:
+            return parse_timecode(found, rate)
+        except InputError:  # a tag that makes no sense is not worth a refusal: nothing is lost but the tag
+            pass
+    return Timecode(options.start_number, base)
 
 
 def _check_targets(source_path: str, output: str, options: RunOptions) -> None:
     """Refuse options that would write over the input."""
     source = Path(source_path).resolve()
-    for what, target in (("output", output), ("preview", options.preview), ("sheet", options.sheet)):
-        if target and Path(target).resolve() == source:
-            raise InputError(f"{what}: {target} is the input; expected another place")
+    targets = {"output": output} | {what: getattr(options, what) for what in ("preview", "hdr10", "hlg", "sheet")}
+    taken = {source: "input"}
+    for what, target in targets.items():
+        if target:
+            place = Path(target).resolve()
+            if place in taken:
+                raise InputError(f"{what}: {target} is the {taken[place]}; expected another place")
+            taken[place] = what
     if options.start_number < 0:
         raise InputError(f"start number: expected 0 or more, found {options.start_number}")
+    if not 1 <= options.padding <= 12:
+        raise InputError(f"padding: expected 1 to 12 digits, found {options.padding}")
 
 
 def _fingerprint(source: FrameSource) -> dict[str, Any]:
@@ -233,9 +274,9 @@ def summary(result: RunResult) -> str:
     lines = [f"{count} frame{'s' if count != 1 else ''}: {result.frames[0]}"]
     if count > 1:
         lines[0] += f" to {result.frames[-1].name}"
-    for what, path in (("preview", result.preview), ("contact sheet", result.sheet)):
-        if path is not None:
-            lines.append(f"{what}: {path}")
+    lines += video_lines(result.videos)
+    if result.sheet is not None:
+        lines.append(f"contact sheet: {result.sheet}")
     if result.written:
         each = result.seconds / result.written
         lines.append(f"computed {result.written} in {result.seconds:.1f} s, {each:.2f} s per frame")

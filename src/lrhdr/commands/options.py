@@ -6,10 +6,26 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from lrhdr.cache import cached_interpolators
+
 # Spelled out, because the registries import PyTorch; a test holds them equal.
 METHODS = ("lrhdr", "reference", "merge", "flow", "completion")
-INTERPOLATORS = ("average", "dis", "dis-guided")
-EVALUATION_SETS = ("generated", "hdrvideo", "video")
+EVALUATION_SETS = ("generated", "hdrvideo", "video", "bench")
+
+
+class _InterpolatorNames(tuple[str, ...]):
+    """Names to choose from. What the user imported into the cache counts too, but is looked up only when asked for."""
+
+    __slots__ = ()
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in cached_interpolators()
+
+
+INTERPOLATORS = _InterpolatorNames(
+    ("average", "dis", "dis-guided", "film", "film-half", "film-quarter", "rife", "rife-tempered")
+)
+COLORSPACES = ("lin_rec709", "lin_rec2020", "acescg", "ap0")
 
 Commands = argparse._SubParsersAction
 

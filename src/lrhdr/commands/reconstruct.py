@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lrhdr.commands.options import Commands, add_command, add_compute, add_method
+from lrhdr.commands.options import COLORSPACES, Commands, add_command, add_compute, add_method
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -30,11 +30,37 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     result.add_argument("--compression", choices=("zip", "piz", "dwaa", "none"), default="zip", help="of the EXR files")
     result.add_argument("--name", help="stem of the file names (default: the input's name)")
     result.add_argument("--start-number", type=int, default=0, metavar="N", help="number of the first frame's file")
+    result.add_argument("--padding", type=int, default=6, metavar="N", help="digits of the numbers, at least")
+    result.add_argument("--colorspace", choices=COLORSPACES, default="lin_rec709", help="of the EXR files")
+    result.add_argument("--timecode", metavar="HH:MM:SS:FF", help="of the first frame (default: the input's, or N)")
+    result.add_argument(
+        "--aov", metavar="LAYERS", help="also write EXR layers to DIR/aov: votes,candidates,confidence or some of them"
+    )
     result.add_argument("--frames", metavar="A:B", help="only these frames, counted from 0, B excluded")
     result.add_argument("--fps", help="frame rate, as 24 or 30000/1001 (default: the input's)")
-    result.add_argument("--preview", metavar="FILE", help="also write a tone-mapped preview video (MP4)")
     result.add_argument("--sheet", metavar="FILE", help="also write a contact sheet (PNG)")
     result.add_argument("--overwrite", action="store_true", help="replace the frames of an earlier run in the folder")
+    videos = parser.add_argument_group("videos (with the input's time stamps and audio)")
+    videos.add_argument("--hdr10", metavar="FILE", help="also write HDR10 (.mp4, .mov, .mkv; .webm is AV1)")
+    videos.add_argument("--hlg", metavar="FILE", help="also write HLG")
+    videos.add_argument("--preview", metavar="FILE", help="also write a tone-mapped SDR preview (H.264)")
+    videos.add_argument(
+        "--reference-white", type=float, default=203.0, metavar="CD", help="cd/m² of the anchor's white (BT.2408)"
+    )
+    videos.add_argument(
+        "--anchor",
+        choices=("short", "middle", "long"),
+        help="exposure whose white is reference white (default: the longest of two, the middle one of three)",
+    )
+    videos.add_argument(
+        "--peak-luminance", type=float, metavar="CD", help="cd/m² towards which HDR10 highlights bend (default: none)"
+    )
+    videos.add_argument("--codec", choices=("hevc", "av1"), help="of HDR10 and HLG (default: hevc)")
+    videos.add_argument("--crf", type=float, metavar="N", help="their quality, lower is better (default: 18; AV1: 22)")
+    videos.add_argument("--encoder-preset", metavar="P", help="their speed (default: x265 fast; SVT-AV1 8)")
+    videos.add_argument(
+        "--audio", action=argparse.BooleanOptionalAction, default=True, help="pass the input's audio through"
+    )
     add_compute(parser)
     parser.add_argument(
         "--tile", type=int, metavar="PX", help="work in tiles of this side, for frames too big for memory"

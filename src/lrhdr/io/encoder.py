@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import av
 import numpy as np
@@ -151,7 +151,7 @@ class Encoder:
         container = CONTAINERS.get(self.path.suffix.lower(), "mp4")
         with self._failing():
             self._sink = _Sink(self._temporary)
-            self._container: Any = av.open(self._sink, "w", format=container)
+            self._container: Any = cast(Any, av.open(self._sink, "w", format=container))
             if comment is not None:
                 self._container.metadata["comment"] = comment
             self._stream: Any = self._container.add_stream(stream.codec, rate=timing.rate)
@@ -250,9 +250,11 @@ class Encoder:
         except (OSError, av.FFmpegError) as error:
             self.abort()
             # FFmpeg's errors are partly OSErrors too; one that the sink kept is the cause of the others.
-            kept = getattr(getattr(self, "_sink", None), "error", None)
-            if kept is not None or (isinstance(error, OSError) and not isinstance(error, av.FFmpegError)):
-                raise output_error(self.path, kept or error) from error
+            kept: Any = getattr(getattr(self, "_sink", None), "error", None)
+            if kept is None and isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+                kept = error
+            if kept is not None:
+                raise output_error(self.path, kept) from error
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
         except InputError:
             self.abort()

@@ -23,8 +23,9 @@ def _read(path: str | os.PathLike[str], key: str) -> str | None:
     try:
         with av.open(str(Path(path).absolute())) as container:
             # Cameras write the time code to the video stream, to a data stream of its own, or to the file.
-            for place in (container, *container.streams.video, *container.streams.data):
-                tags: Any = {name.lower(): value for name, value in place.metadata.items()}
+            places: list[Any] = [container, *container.streams.video, *container.streams.data]
+            for place in places:
+                tags = {name.lower(): value for name, value in place.metadata.items()}
                 if key in tags:
                     return str(tags[key])
     except (av.FFmpegError, OSError):

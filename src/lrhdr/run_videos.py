@@ -1,0 +1,182 @@
+"""The videos of a run: what the options ask for, checked before any work, and made after the last frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from lrhdr.checks import InputError
+from lrhdr.colour import COLORSPACES
+from lrhdr.delivery import Progress
+from lrhdr.display_light import DisplayMap
+from lrhdr.exposure import ExposureSchedule
+from lrhdr.io.encoder import Sound, Timing, check_container
+from lrhdr.io.hdr_writer import ENCODERS, HdrCoding, check_size
+from lrhdr.io.sources import FrameSource
+from lrhdr.run_options import RunOptions, parse_rate
+from lrhdr.videos import FrameClip, HdrVideo, write_hdr10, write_hlg, write_preview
+
+DEFAULT_FPS = Fraction(24)
+"""Frame rate of videos of clips that do not say theirs."""
+
+
+@dataclass(frozen=True)
+class RunVideos:
+    """What was made; None for what was not asked for.
+
+    Attributes:
+        preview: the SDR preview.
+        hdr10: the HDR10 video.
+        hlg: the HLG video.
+    """
+
+    preview: Path | None = None
+    hdr10: HdrVideo | None = None
+    hlg: HdrVideo | None = None
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """The videos of a run.
+
+    Attributes:
+        preview: file of the SDR preview; None for none.
+        hdr10: file of the HDR10 video; None for none.
+        hlg: file of the HLG video; None for none.
+        coding: codec and quality of the HDR videos.
+        peak: cd/m² towards which HDR10's highlights bend; None leaves them.
+        primaries: of the EXR files, a name in `colour.CHROMATICITIES`.
+        white_luminance: cd/m² of the value 1.0 in them.
+        saturation: the value of the shortest exposure's saturation.
+        timing: when frames are shown.
+        sound: audio to pass through.
+    """
+
+    preview: Path | None
+    hdr10: Path | None
+    hlg: Path | None
+    coding: HdrCoding
+    peak: float | None
+    primaries: str
+    white_luminance: float
+    saturation: float
+    timing: Timing
+    sound: Sound | None
+
+    def make(self, frames: tuple[Path, ...], report: Progress) -> RunVideos:
+        """Make what is asked for, and is not there from an earlier run.
+
+        Args:
+            frames: the EXR files, in order.
+            report: progress.
+
+        Returns:
+            What there is.
+
+        Raises:
+            InputError: a frame cannot be read.
+            OutputError: a video cannot be written; those made before are whole.
+        """
+        clip = FrameClip(frames, self.primaries, self.white_luminance, self.timing, self.saturation, self.sound)
+        if self.preview:
+            write_preview(self.preview, clip, report)
+        hdr10 = write_hdr10(self.hdr10, clip, self.coding, self.peak, report) if self.hdr10 else None
+        hlg = write_hlg(self.hlg, clip, self.coding, report) if self.hlg else None
+        return RunVideos(self.preview, hdr10, hlg)
+
+
+def plan_videos(
+    options: RunOptions, source: FrameSource, schedule: ExposureSchedule, wanted: range, gain: float
+) -> VideoPlan:
+    """Check what the options ask for, before hours of work.
+
+    Args:
+        options: of the run.
+        source: the input; its times and audio go into the videos, unless `options.fps` changes the speed.
+        schedule: its exposures.
+        wanted: indices of the run's frames.
+        gain: factor from radiance (1.0 = saturation of the shortest exposure) to the values in the files.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: a value, container, frame size or audio that cannot be.
+    """
+    preview, hdr10, hlg = (Path(p) if p else None for p in (options.preview, options.hdr10, options.hlg))
+    coding = _coding(options, (hdr10, hlg))
+    timing, sound = source_timing(options, source, wanted) if preview or hdr10 or hlg else (Timing(DEFAULT_FPS), None)
+    white = white_luminance(options, schedule) / gain
+    DisplayMap(COLORSPACES[options.colorspace], white, options.peak_luminance)  # checks the values
+    for path in (hdr10, hlg):
+        if path is not None:
+            check_container(path, ENCODERS[coding.codec], sound)
+            check_size(source.size)
+    if preview is not None:
+        check_container(preview, "libx264", sound)
+    return VideoPlan(
+        preview, hdr10, hlg, coding, options.peak_luminance, COLORSPACES[options.colorspace], white, gain, timing, sound
+    )
+
+
+def white_luminance(options: RunOptions, schedule: ExposureSchedule) -> float:
+    """cd/m² of radiance 1.0 (saturation of the shortest exposure): white of the anchor's exposure is reference white.
+
+    The anchor is the middle one of the sorted exposures, that is the longest of two and the middle one of three, unless
+    `options.anchor` names another.
+
+    Raises:
+        InputError: an anchor that is not in the schedule, or a reference white that is not in (0, 10000].
+    """
+    if not 0 < options.reference_white <= 10000:
+        raise InputError(f"reference white: expected cd/m² above 0 up to 10000, found {options.reference_white:g}")
+    ordered = sorted(schedule.relative)
+    middle = ordered[len(ordered) // 2]
+    named = {"short": ordered[0], "middle": middle, "long": ordered[-1], None: middle}
+    if options.anchor not in named:
+        raise InputError(f"anchor: expected 'short', 'middle' or 'long', found {options.anchor!r}")
+    return options.reference_white * named[options.anchor]
+
+
+def source_timing(options: RunOptions, source: FrameSource, wanted: range) -> tuple[Timing, Sound | None]:
+    """When the frames of a part of the input are shown, and the audio of that part.
+
+    Returns:
+        Times as in the input; those of a part begin with 0. Audio only where the input has some, it is wanted, and the
+        speed is the input's.
+    """
+    rate = parse_rate(options.fps) or source.fps or DEFAULT_FPS
+    same_speed = options.fps is None or rate == source.fps
+    times = source.times() if same_speed else None
+    first, stop = wanted.start, wanted.stop
+    clock = times or tuple(i / rate for i in range(source.n_frames))
+    start = clock[first] if first else None
+    end = clock[stop] if stop < source.n_frames else None
+    sound = None
+    if options.audio and same_speed and source.audio is not None:
+        sound = Sound(source.audio, start, end)
+    shown = None if times is None else tuple(t - (start or 0) for t in times[first:stop])
+    return Timing(rate, shown), sound
+
+
+def _coding(options: RunOptions, paths: Sequence[Path | None]) -> HdrCoding:
+    webm = any(p is not None and p.suffix.lower() == ".webm" for p in paths)
+    return HdrCoding(options.codec or ("av1" if webm else "hevc"), options.crf, options.encoder_preset, options.threads)
+
+
+def video_lines(videos: RunVideos) -> list[str]:
+    """What there is, for a terminal."""
+    lines = [f"preview: {videos.preview}"] if videos.preview else []
+    for what, video in (("HDR10", videos.hdr10), ("HLG", videos.hlg)):
+        if video is None:
+            continue
+        note = ""
+        if video.kept:
+            note = " (kept from an earlier run)"
+        elif video.levels is not None:
+            max_cll, max_fall = video.levels.codes
+            note = f" (MaxCLL {max_cll}, MaxFALL {max_fall} cd/m²)"
+        lines.append(f"{what}: {video.path}{note}")
+    return lines

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrhdr.checks import InputError
+from lrhdr.checks import InputError, WeightsError
 from lrhdr.interpolate import (
     INTERPOLATORS,
     AverageInterpolator,
@@ -32,11 +32,23 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(-10 * torch.log10((a - b).square().mean()))
 
 
-@pytest.mark.parametrize("name", sorted(INTERPOLATORS))
+WEIGHTLESS = ("average", "dis", "dis-guided")
+
+
+@pytest.mark.parametrize("name", WEIGHTLESS)
 def test_registry_names_and_protocol(name):
     interpolator = get_interpolator(name)
     assert interpolator.name == name
     assert isinstance(interpolator, Interpolator)
+
+
+@pytest.mark.parametrize("name", sorted(set(INTERPOLATORS) - set(WEIGHTLESS)))
+def test_missing_weights_say_how_to_bring_them(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("LRHDR_CACHE", str(tmp_path))
+    with pytest.raises(
+        WeightsError, match=rf"{name}.*found nothing; bring them once with 'lrhdr weights (import|fetch)"
+    ):
+        get_interpolator(name)
 
 
 def test_unknown_name_lists_the_known():

@@ -7,16 +7,19 @@ Public names: `Interpolator`, `GuidedInterpolator`, `AverageInterpolator`, `DISI
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from lrhdr.cache import cached_interpolators
 from lrhdr.checks import InputError, check_tensor
 from lrhdr.exposure import interpolation_pairs
 from lrhdr.interpolate.average import AverageInterpolator
 from lrhdr.interpolate.base import GuidedInterpolator, Interpolator
 from lrhdr.interpolate.flow import DISInterpolator
 from lrhdr.interpolate.guided import GuidedDISInterpolator
+from lrhdr.interpolate.stored import load_stored
 
 __all__ = [
     "INTERPOLATORS",
@@ -29,23 +32,39 @@ __all__ = [
     "get_interpolator",
 ]
 
+_IMPORT = "bring them once with 'lrhdr weights import film PATH"
+_FETCH = "bring them once with 'lrhdr weights fetch rife'"
+
 INTERPOLATORS: dict[str, Callable[[], Interpolator]] = {
     "average": AverageInterpolator,
     "dis": DISInterpolator,
     "dis-guided": GuidedDISInterpolator,
+    "film": partial(load_stored, "film", hint=f"{_IMPORT}'"),
+    "film-half": partial(load_stored, "film-half", hint=f"{_IMPORT} -o film-half'"),
+    "film-quarter": partial(load_stored, "film-quarter", hint=f"{_IMPORT} -o film-quarter'"),
+    "rife": partial(load_stored, "rife", hint=_FETCH),
+    "rife-tempered": partial(load_stored, "rife", as_name="rife-tempered", hint=_FETCH),
 }
-"""Name to constructor without arguments."""
+"""Name to constructor without arguments. Those with weights raise `WeightsError` while these are not in the cache."""
 
 
 def get_interpolator(name: str) -> Interpolator:
     """Build an interpolator by its name.
 
+    Args:
+        name: one of `INTERPOLATORS`, or what weights in the cache were called when they were imported.
+
     Raises:
         InputError: unknown name; the message lists the known ones.
+        WeightsError: its weights are not in the cache, or damaged.
     """
-    if name not in INTERPOLATORS:
-        raise InputError(f"interpolator: expected one of {', '.join(sorted(INTERPOLATORS))}, found {name!r}")
-    return INTERPOLATORS[name]()
+    if name in INTERPOLATORS:
+        return INTERPOLATORS[name]()
+    imported = cached_interpolators()
+    if name in imported:
+        return load_stored(name)
+    known = sorted({*INTERPOLATORS, *imported})
+    raise InputError(f"interpolator: expected one of {', '.join(known)}, found {name!r}")
 
 
 @torch.no_grad()

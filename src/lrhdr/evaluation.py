@@ -1,64 +1,41 @@
-"""Score methods against the truth: clips are re-exposed, reconstructed by the pipeline, and compared in the T domain.
+"""Score methods against the truth: clips are reconstructed by the pipeline and compared as a named protocol says.
 
 Every method runs through `lrhdr.pipeline.Reconstructor`, the code that users run, on the same LDR frames and the same
-interpolated frames (made once per frame). Every frame of a clip is scored, the first and the last included; records say
-which frames are at an end, where a neighbour of the same exposure is missing on one side.
+interpolated frames (made once per frame). Records say which frames are at an end of their clip, where a neighbour of
+the same exposure is missing on one side.
 
 Two bounds stand beside the methods: `oracle`, the best of the frames that exist without a network, chosen per pixel by
-looking at the truth, and `oracle+NAME`, the same over all candidates of a network.
+looking at the truth, and `oracle+NAME`, the same over all candidates of a network. Results of other methods are read
+from files (`lrhdr.predictions`) and scored by the same code.
 """
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
 
-import cv2
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lrhdr._version import __version__
-from lrhdr.baselines import model_free_candidates, oracle
+from lrhdr.baselines import reference
 from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
-from lrhdr.data.evaluation import EvaluationClip
 from lrhdr.exposure import ExposureSchedule
-from lrhdr.interpolate import Interpolator
-from lrhdr.metrics import flicker_error, ghost_share, psnr_mu, ssim_mu
+from lrhdr.interpolate import Interpolator, get_interpolator
+from lrhdr.judges import DEFAULT_METRICS, choose_metrics
 from lrhdr.pipeline import Method, Reconstructor
-from lrhdr.scores import ClipRecord, Evaluation, FrameRecord
+from lrhdr.protocols import DEFAULT_PROTOCOL, Display, Protocol, get_protocol
+from lrhdr.scores import Evaluation
+from lrhdr.scoring import ORACLE, Keep, Scoring, score_take
+from lrhdr.takes import Clip, schedules, takes
 
 Progress = Callable[[str, int, int], None]
 """(what is being done, steps done, steps in all)."""
 
-Keep = Callable[[FrameRecord, Tensor, Tensor, Tensor], None]
-"""(record, result (3, H, W), truth (3, H, W), LDR window (T, 3, H, W)): what is kept of a frame, for pictures."""
-
-ORACLE = "oracle"
-
-
-class _Spy:
-    """Passes a method's calls through and remembers the candidates of the last one, for the oracle."""
-
-    def __init__(self, method: Method) -> None:
-        self._method = method
-        self.candidates: Tensor | None = None
-
-    def __call__(self, window: Tensor, interpolated: Tensor, exposures: Tensor, **extra: Tensor) -> Any:
-        output = self._method(window, interpolated, exposures, **extra)
-        self.candidates = getattr(output, "candidates", None)
-        return output
-
-
-def _position(schedule: ExposureSchedule, index: int) -> str:
-    exposure = schedule.exposure(index)
-    if exposure == min(schedule.relative):
-        return "short"
-    return "long" if exposure == max(schedule.relative) else "middle"
+Composite = bool | Literal["both"] | None
+"""Whether to paste the reference; None for what the protocol says."""
 
 
 def _as_stops(stops: float | Sequence[float]) -> tuple[float, ...]:
@@ -70,163 +47,133 @@ def _as_stops(stops: float | Sequence[float]) -> tuple[float, ...]:
 
 def evaluate(
     methods: Mapping[str, nn.Module | Method],
-    clips: Iterable[EvaluationClip],
+    clips: Iterable[Clip],
     *,
+    protocol: Protocol | str = DEFAULT_PROTOCOL,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    display: Display | None = None,
+    composite: Composite = None,
     stops: Sequence[float | Sequence[float]] = (2.0, 3.0),
     camera: CameraConfig | None = None,
     interpolator: Interpolator | str = "dis-guided",
+    predictions: Mapping[str, Path] | None = None,
+    bounds: bool = True,
     frames: int | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
-    composite: bool = False,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    only: Container[tuple[str, str, tuple[float, ...], int]] | None = None,
+    done: Evaluation | None = None,
+    after_take: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
     """Score methods on clips.
 
     Args:
-        methods: name to network or function `f(window, interpolated, exposures) -> hdr`; see `lrhdr.baselines`.
-        clips: what to reconstruct; each is made once and released after use.
-        stops: the alternations to record them with. A number s means two exposures, 0 and s; a sequence means one
-            period of its own stops.
-        camera: noise, clipping and bit depth; the package's default 8-bit camera when not given.
+        methods: name to network or function `f(window, interpolated, exposures) -> hdr`; see `lrhdr.baselines`. A
+            network is run on the clips with its number of exposures; baselines on all.
+        clips: what to reconstruct; clips that are made are made once and released after use.
+        protocol: which frames are scored, against what; a name or an object of `lrhdr.protocols`.
+        metrics: names of `lrhdr.judges.JUDGES`.
+        display: the screen for metrics that judge light.
+        composite: paste the reference over its well-exposed pixels, as the field's test scripts do; "both" scores every
+            frame twice; None for what the protocol says. Never compare one with the other.
+        stops: the alternations to record clips with whose footage is made; recorded clips have their own. A number s
+            means two exposures, 0 and s; a sequence means one period of its own stops.
+        camera: noise, clipping and bit depth of made footage; the package's default 8-bit camera when not given.
         interpolator: name or object, shared by all methods.
-        frames: at most this many frames from the start of each clip; None for all.
+        predictions: name to folder of results of other methods; see `lrhdr.predictions`.
+        bounds: also score the oracles.
+        frames: of made footage at most this many frames from its start; of recorded footage at most this many frames
+            with truth. None for all.
         seed: of the camera noise.
         device: where to compute.
-        composite: paste the reference over its well-exposed pixels, as the field's test scripts do (never compare such
-            numbers with others).
         progress: called after every frame, with the clip's name and its share of the steps.
         keep: called for every frame and method.
+        only: score only these frames, (group, clip, stops, index).
+        done: an unfinished evaluation of the same settings; its takes are not scored again.
+        after_take: called with everything measured so far, after each clip and alternation.
 
     Returns:
-        Records, with tables of means.
+        Records; `lrhdr.score_tables` makes tables of their means.
 
     Raises:
-        InputError: no methods or clips, a clip that is shorter than a period, a network for another number of
-            exposures.
+        InputError: no methods or clips, a clip that is shorter than a period or of which nothing can be scored, a
+            network for another number of exposures, predictions that do not fit.
     """
-    todo = list(clips)
-    alternations = [_as_stops(s) for s in stops]
-    if not methods or not todo or not alternations:
+    todo, alternations = list(clips), [_as_stops(s) for s in stops]
+    outside = dict(predictions or {})
+    if not (methods or outside) or not todo or not alternations:
         raise InputError("evaluation: expected at least one method, one clip and one alternation, found none")
-    if ORACLE in methods or any(name.startswith(f"{ORACLE}+") for name in methods):
+    if any(name == ORACLE or name.startswith(f"{ORACLE}+") for name in (*methods, *outside)):
         raise InputError(f"evaluation: {ORACLE!r} is the name of a bound, not of a method")
-    recording = camera or CameraConfig()
-    tools = {
-        name: Reconstructor(method, interpolator, device=device, composite=composite, name=name)
-        for name, method in methods.items()
-    }
-    spies: dict[str, _Spy] = {}
-    for name, tool in tools.items():
-        tool.method = spies[name] = _Spy(tool.method)
-    shared = next(iter(tools.values()))
-    result = Evaluation(
-        {
-            "versions": {
-                "lrhdr": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-                "opencv": cv2.__version__,
-                "python": platform.python_version(),
-            },
-            "seed": seed,
-            "camera": asdict(recording),
-            "interpolator": shared.interpolator.name,
-            "composite": composite,
-            "frames": frames,
-            "stops": [list(s) for s in alternations],
-            "clips": {f"{c.group}/{c.name}": c.note for c in todo},
-        }
+    rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
+    between = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
+    tools = {name: Reconstructor(method, between, device=device, name=name) for name, method in methods.items()}
+    _check_exposures(tools, {s for clip in todo for s in schedules(clip, alternations)})
+    run = Scoring(
+        tools=tools,
+        completer=Reconstructor(reference, between, device=device),
+        protocol=rules,
+        judges=choose_metrics(metrics),
+        display=display or Display(),
+        composites=_composites(composite, rules),
+        predictions=outside,
+        bounds=bounds and bool(methods),
+        keep=keep,
     )
+    recording = camera or CameraConfig()
+    settings = run.settings() | {
+        "seed": seed,
+        "camera": asdict(recording),
+        "interpolator": between.name,
+        "frames": frames,
+        "stops": [list(s) for s in alternations],
+        "clips": {f"{c.group}/{c.name}": c.note for c in todo},
+        "data": dict(done.settings["data"]) if done else {},
+    }
+    result = Evaluation(settings, list(done.frames) if done else [], list(done.clips) if done else [])
+    finished = {(r.group, r.clip, r.stops) for r in result.clips}
+    only_clip = len(todo) == 1 and len(schedules(todo[0], alternations)) == 1
     for number, clip in enumerate(todo, start=1):
-        truth = clip.hdr[:frames]
-        steps = len(truth) * len(alternations)
-        label = f"{clip.name} ({number} of {len(todo)})"
-        for done, alternation in enumerate(alternations):
-            schedule = ExposureSchedule.from_stops(alternation)
-            for tool in tools.values():
-                tool.check_schedule(schedule)
-            schedule.check_length(len(truth), clip.name)
-            ldr = clip.alternate(schedule, recording, seed)[: len(truth)]
+        label, count = f"{clip.name} ({number} of {len(todo)})", len(schedules(clip, alternations))
+        if all((clip.group, clip.name, s) in finished for s in schedules(clip, alternations)):
+            continue
+        for position, take in enumerate(takes(clip, alternations, rules, recording, seed, frames)):
+            chosen = [i for i in take.scored if only is None or (take.group, take.clip, take.stops, i) in only]
+            if (take.group, take.clip, take.stops) in finished or not chosen:
+                continue
+            total, before = count * len(take.scored), position * len(take.scored)
 
-            def step(index: int, first: int = done * len(truth), label: str = label, steps: int = steps) -> None:
+            def step(n: int, label: str = label, before: int = before, total: int = total) -> None:
                 if progress:
-                    progress(label, first + index + 1, steps)
+                    progress(label, before + n, total)
 
-            scene = _Scene(clip, alternation, schedule, truth.to(shared.device), ldr.to(shared.device))
-            _score_clip(result, scene, tools, spies, step, keep)
-        clip.release()
+            score_take(result, run, take, chosen, only_clip, step)
+            if after_take:
+                after_take(result)
+        if hasattr(clip, "release"):
+            clip.release()
     return result
 
 
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """One clip in one alternation: truth and LDR are (T, 3, H, W)."""
-
-    clip: EvaluationClip
-    stops: tuple[float, ...]
-    schedule: ExposureSchedule
-    truth: Tensor
-    ldr: Tensor
+def _composites(composite: Composite, protocol: Protocol) -> tuple[bool, ...]:
+    if composite == "both":
+        return False, True
+    return (protocol.composite if composite is None else bool(composite),)
 
 
-def _score_clip(
-    result: Evaluation,
-    scene: _Scene,
-    tools: Mapping[str, Reconstructor],
-    spies: Mapping[str, _Spy],
-    step: Callable[[int], None],
-    keep: Keep | None,
-) -> None:
-    """Reconstruct and score every frame of a scene."""
-    shared = next(iter(tools.values()))
-    n_frames = len(scene.truth)
-    outputs: dict[str, list[Tensor]] = {}
-    interpolation = 0.0
-    for index in range(n_frames):
-        indices = scene.schedule.window(index, n_frames)
-        window = scene.ldr[list(indices)][None]
-        exposures = torch.tensor([scene.schedule.window_exposures(index)], device=shared.device)
-        target = scene.truth[index][None]
-        started = time.perf_counter()
-        interpolated = shared.complete(window, exposures)
-        interpolation += time.perf_counter() - started
-        results: dict[str, tuple[Tensor, float]] = {}
-        pools: dict[str, Tensor] = {ORACLE: model_free_candidates(window, interpolated, exposures)}
-        for name, tool in tools.items():
-            started = time.perf_counter()
-            hdr, _ = tool.fuse(window, interpolated, exposures)
-            results[name] = hdr, time.perf_counter() - started
-            candidates, spies[name].candidates = spies[name].candidates, None
-            if candidates is not None:
-                pools[f"{ORACLE}+{name}"] = candidates[..., : target.shape[-2], : target.shape[-1]]
-        for name, pool in pools.items():
-            results[name] = oracle(pool.float(), target), 0.0
-        centre = len(indices) // 2
-        boundary = any(i != index + k - centre for k, i in enumerate(indices))
-        position = _position(scene.schedule, index)
-        for name, (hdr, seconds) in results.items():
-            record = FrameRecord(
-                group=scene.clip.group,
-                clip=scene.clip.name,
-                stops=scene.stops,
-                index=index,
-                reference=position,
-                boundary=boundary,
-                method=name,
-                psnr_t=float(psnr_mu(hdr, target)),
-                ssim_t=float(ssim_mu(hdr, target)),
-                ghosts=float(ghost_share(hdr, target, window[:, centre], exposures[:, centre])),
-                seconds=seconds,
-            )
-            result.frames.append(record)
-            outputs.setdefault(name, []).append(hdr[0])
-            if keep:
-                keep(record, hdr[0], target[0], window[0])
-        step(index)
-    for name, frames in outputs.items():
-        flicker = float(flicker_error(torch.stack(frames), scene.truth))
-        result.clips.append(
-            ClipRecord(scene.clip.group, scene.clip.name, scene.stops, name, flicker, interpolation / n_frames)
-        )
+def _check_exposures(tools: Mapping[str, Reconstructor], stops: Iterable[tuple[float, ...]]) -> None:
+    """Refuse networks that fit no clip, and clips that no network fits where there are networks.
+
+    Raises:
+        InputError: the numbers of exposures differ.
+    """
+    periods = [ExposureSchedule.from_stops(s) for s in sorted(stops)]
+    networks = [tool for tool in tools.values() if tool.n_exposures is not None]
+    for tool in networks:
+        if all(tool.n_exposures != p.n_exposures for p in periods):
+            tool.check_schedule(periods[0])
+    for period in periods:
+        if networks and all(tool.n_exposures != period.n_exposures for tool in networks):
+            networks[0].check_schedule(period)

@@ -1,88 +1,112 @@
 """`lrhdr evaluate`: choose clips and methods, score them, write what was measured.
 
-The data folder holds `hdr_val` (HDR stills, from which clips are rendered), `hdrvideo_val` (PQ or HLG video) and
-`video_val` (ordinary video); what is there is used. Results are one JSON file with every number and how it was made,
-and one Markdown file with the tables.
+Results are one JSON file with every number and how it was made, and one Markdown file with the tables. What is measured
+is kept after every clip in `unfinished.json`: the same command, started again after a stop, goes on from there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lrhdr._version import __version__
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError
-from lrhdr.data.evaluation import EvaluationClip, generated_clips, hdrvideo_clips, video_clips
 from lrhdr.evaluation import Progress, evaluate
+from lrhdr.evaluation_sources import find_source, select
 from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.judges import DEFAULT_METRICS
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, set_threads
+from lrhdr.protocols import DEFAULT_PROTOCOL, Display, get_protocol
+from lrhdr.score_tables import markdown
 from lrhdr.scores import Evaluation
-from lrhdr.weights import load_pretrained
+from lrhdr.takes import Clip, schedules
+from lrhdr.weights import WeightsRecord, bundled_names, load_pretrained
 
-SETS: dict[str, tuple[str, Callable[[Path], list[EvaluationClip]]]] = {
-    "generated": ("hdr_val", generated_clips),
-    "hdrvideo": ("hdrvideo_val", hdrvideo_clips),
-    "video": ("video_val", video_clips),
-}
-"""Name of a set to its folder and the function that makes its clips."""
+UNFINISHED = "unfinished.json"
+
+COMPOSITES = {"off": False, "on": True, "both": "both"}
 
 
 def score(
-    data: Path | str,
+    dataset: Path | str | None,
     output: Path | str,
     *,
+    data: Path | str | None = None,
     sets: Sequence[str] | None = None,
-    methods: Sequence[str] = (NETWORK, *BASELINES),
+    clips: Sequence[str] | None = None,
+    exposures: int | None = None,
+    methods: Sequence[str] | None = None,
     weights: Sequence[str] | None = None,
+    predictions: Sequence[str] | None = None,
+    protocol: str = DEFAULT_PROTOCOL,
+    composite: str | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    peak: float = Display.peak,
+    pixels_per_degree: float = Display.pixels_per_degree,
     stops: Sequence[str] = ("2", "3"),
     interpolator: str | None = None,
+    bounds: bool = True,
     frames: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
-    composite: bool = False,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Score methods on evaluation clips and write `evaluation.json` and `evaluation.md`.
 
+    Lists (methods, metrics, ...) may hold several names in one word, separated by commas.
+
     Args:
-        data: folder that holds the sets' folders.
+        dataset: folder of a data set that is known, or of sets.
         output: folder for the results, made if missing.
+        data: folder of sets, instead of `dataset`.
         sets: names of sets; None for all that the folder holds.
-        methods: "lrhdr" for the network, and names of baselines.
+        clips: names of clips, with * and ?; None for all.
+        exposures: only clips and alternations with this many exposures.
+        methods: "lrhdr" for the network, and names of baselines; None for all, or none where `predictions` are given.
         weights: bundled names or files, each a row of its own; None for `compact-<N>exp` of N exposures.
-        stops: alternations: "3" for 0 and 3 EV, "0,2,4" for a period of its own.
+        predictions: folders with results of other methods, each a row of its own: "DIR" or "NAME=DIR".
+        protocol: how to score; see `lrhdr.protocols`.
+        composite: "off", "on" or "both"; None for what the protocol says.
+        metrics: names of `lrhdr.judges.JUDGES`.
+        peak: light of radiance 1.0 on the display that metrics of light assume, cd/m2.
+        pixels_per_degree: of that display.
+        stops: alternations of made footage: "3" for 0 and 3 EV, "0,2,4" for a period of its own (one word each).
         interpolator: its name; None for the one that the (first) weights were trained with.
+        bounds: also score the oracles.
         frames: at most this many frames of each clip; None for all.
         seed: of the camera noise.
         device: where to compute.
         threads: compute threads; None leaves them.
-        composite: paste the reference, as the field's test scripts do.
         progress: called after every frame.
+        say: called with one line on what was found.
 
     Returns:
         The evaluation that was written.
 
     Raises:
-        InputError: unknown or missing sets, methods or stops, or a network for another number of exposures.
+        InputError: an unknown or broken data set, unknown sets, methods, metrics or stops, a network for another number
+            of exposures, or predictions that do not fit.
         WeightsError: weights missing or damaged.
         OutputError: the results cannot be written.
     """
-    alternations = [parse_alternation(text) for text in stops]
-    clips = find_clips(Path(data), sets)
-    unknown = [m for m in methods if m != NETWORK and m not in BASELINES]
-    if unknown:
-        raise InputError(f"methods: expected {', '.join((NETWORK, *BASELINES))}, found {unknown[0]!r}")
-    chosen: dict[str, Any] = {}
-    records = {}
-    if NETWORK in methods:
-        exposures = len(alternations[0])
-        for name_or_path in weights or [f"compact-{exposures}exp"]:
-            model, record = load_pretrained(name_or_path)
-            name = record.name if record.name not in chosen else str(name_or_path)
-            chosen[name], records[name] = model, record
-    chosen |= {name: BASELINES[name] for name in methods if name != NETWORK}
+    rules, screen = get_protocol(protocol), Display(peak=peak, pixels_per_degree=pixels_per_degree)
+    if composite is not None and composite not in COMPOSITES:
+        raise InputError(f"composite: expected {', '.join(COMPOSITES)}, found {composite!r}")
+    if frames is not None and frames < 1:
+        raise InputError(f"frames: expected 1 or more, found {frames}")
+    source = find_source(dataset, data, sets)
+    if say:
+        say(source.summary)
+    todo, alternations = select(source, [parse_alternation(text) for text in stops], clips, exposures)
+    outside = parse_predictions(predictions or ())
+    names = _words(methods) if methods is not None else [] if outside else [NETWORK, *BASELINES]
+    chosen, records = _methods(names, weights, todo, alternations, outside)
     trained_with = next((r.interpolator for r in records.values()), DEFAULT_INTERPOLATOR)
     folder = Path(output)
     try:
@@ -91,46 +115,110 @@ def score(
         raise output_error(folder, error) from error
     if threads is not None:
         set_threads(threads)
+    extra: dict[str, Any] = {
+        "weights": {name: record.sha256 for name, record in records.items()},
+        "datasets": source.datasets,
+    }
+    measure: dict[str, Any] = {
+        "protocol": rules.name,
+        "metrics": _words(metrics),
+        "composite": None if composite is None else COMPOSITES[composite],
+        "stops": alternations,
+        "interpolator": interpolator or trained_with,
+        "bounds": bounds,
+        "frames": frames,
+        "seed": seed,
+        "device": device,
+    }
+    request = _request(measure, extra, [peak, pixels_per_degree], list(chosen), outside, todo)
+    unfinished = folder / UNFINISHED
+
+    def keep_so_far(result: Evaluation) -> None:
+        content = {"request": request, "evaluation": result.to_dict()}
+        write_bytes(unfinished, json.dumps(content).encode())
+
     result = evaluate(
         chosen,
-        clips,
-        stops=alternations,
-        interpolator=interpolator or trained_with,
-        frames=frames,
-        seed=seed,
-        device=device,
-        composite=composite,
+        todo,
+        **measure,
+        display=screen,
+        predictions=outside,
         progress=progress,
+        done=_unfinished(unfinished, request),
+        after_take=keep_so_far,
     )
-    result.settings["weights"] = {name: record.sha256 for name, record in records.items()}
+    result.settings.update(extra)
     result.write_json(folder / "evaluation.json")
-    write_bytes(folder / "evaluation.md", (result.markdown() + "\n").encode())
+    write_bytes(folder / "evaluation.md", (markdown(result) + "\n").encode())
+    unfinished.unlink(missing_ok=True)
     return result
 
 
-def find_clips(data: Path, sets: Sequence[str] | None = None) -> list[EvaluationClip]:
-    """The clips of the sets in a data folder.
+def _words(names: Sequence[str]) -> list[str]:
+    """Names that were given one by one or with commas, each once."""
+    return list(dict.fromkeys(word for name in names for word in name.replace(",", " ").split()))
 
-    Args:
-        data: folder that holds the sets' folders.
-        sets: names of sets; None for all that the folder holds.
+
+def _methods(
+    names: Sequence[str],
+    weights: Sequence[str] | None,
+    clips: Sequence[Clip],
+    alternations: Sequence[tuple[float, ...]],
+    outside: dict[str, Path],
+) -> tuple[dict[str, Any], dict[str, WeightsRecord]]:
+    """The methods to run by the names of their rows, and the records of the networks among them."""
+    unknown = [m for m in names if m != NETWORK and m not in BASELINES]
+    if unknown:
+        raise InputError(f"methods: expected {', '.join((NETWORK, *BASELINES))}, found {unknown[0]!r}")
+    chosen: dict[str, Any] = {}
+    records: dict[str, WeightsRecord] = {}
+    if NETWORK in names:
+        for name_or_path in weights or _default_weights(clips, alternations):
+            model, record = load_pretrained(name_or_path)
+            name = record.name if record.name not in chosen else str(name_or_path)
+            chosen[name], records[name] = model, record
+    chosen |= {name: BASELINES[name] for name in names if name != NETWORK}
+    twice = next((name for name in outside if name in chosen), None)
+    if twice:
+        raise InputError(f"predictions: {twice!r} is the name of a method, expected another (NAME=DIR)")
+    return chosen, records
+
+
+def _default_weights(clips: Sequence[Clip], alternations: Sequence[tuple[float, ...]]) -> list[str]:
+    """The bundled weights for the numbers of exposures that occur."""
+    counts = sorted({len(s) for clip in clips for s in schedules(clip, alternations)})
+    wanted = {n: f"compact-{n}exp" for n in counts}
+    missing = [n for n, name in wanted.items() if name not in bundled_names()]
+    if missing:
+        others = [n for n in counts if n not in missing]
+        way = f"--exposures {others[0]}, " if others else ""
+        raise InputError(
+            f"weights: found none bundled for {missing[0]} exposures, expected {way}--weights FILE, or --methods "
+            f"without {NETWORK}"
+        )
+    return list(wanted.values())
+
+
+def parse_predictions(texts: Sequence[str]) -> dict[str, Path]:
+    """Folders of results by the names of their rows: "DIR" is called after its folder, "NAME=DIR" is NAME.
 
     Raises:
-        InputError: unknown sets, or a folder that is missing or has nothing usable in it.
+        InputError: not a folder, or two of one name.
     """
-    names = [name for name, (folder, _) in SETS.items() if (data / folder).is_dir()] if sets is None else list(sets)
-    if not names:
-        folders = ", ".join(folder for folder, _ in SETS.values())
-        raise InputError(f"{data}: expected at least one of the folders {folders}, found none")
-    clips: list[EvaluationClip] = []
-    for name in names:
-        if name not in SETS:
-            raise InputError(f"sets: expected {', '.join(SETS)}, found {name!r}")
-        folder, make = SETS[name]
-        if not (data / folder).is_dir():
-            raise InputError(f"{data / folder}: expected a folder, found nothing")
-        clips += make(data / folder)
-    return clips
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        named = bool(rest) and not Path(text).is_dir()
+        folder = Path(rest if named else text)
+        name = name if named else folder.resolve().name
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: expected a folder of results, found {'a file' if folder.exists() else 'nothing'}"
+            )
+        if name in found:
+            raise InputError(f"predictions: found {name!r} twice, expected different names (NAME=DIR)")
+        found[name] = folder
+    return found
 
 
 def parse_alternation(text: str) -> tuple[float, ...]:
@@ -146,6 +234,36 @@ def parse_alternation(text: str) -> tuple[float, ...]:
     return values if len(values) > 1 else (0.0, values[0])
 
 
+def _request(
+    measure: dict[str, Any],
+    extra: dict[str, Any],
+    screen: list[float],
+    methods: list[str],
+    outside: dict[str, Path],
+    clips: Sequence[Clip],
+) -> str:
+    """What an unfinished evaluation must have been asked for, to be gone on with."""
+    asked = [
+        __version__,
+        measure,
+        extra,
+        screen,
+        methods,
+        {name: str(path.resolve()) for name, path in outside.items()},
+        [[c.group, c.name, c.note] for c in clips],
+    ]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _unfinished(path: Path, request: str) -> Evaluation | None:
+    """What an earlier run of the same request measured; None where there is none, or only a damaged one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Evaluation.from_dict(content["evaluation"]) if content["request"] == request else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def summary(result: Evaluation, output: Path | str) -> str:
     """The tables, and where the files are."""
-    return f"{result.markdown()}\nwritten: {Path(output) / 'evaluation.json'}, {Path(output) / 'evaluation.md'}"
+    return f"{markdown(result)}\nwritten: {Path(output) / 'evaluation.json'}, {Path(output) / 'evaluation.md'}"

@@ -1,18 +1,28 @@
-"""What an evaluation measured: records of frames and clips, their means, as JSON and as tables.
+"""What an evaluation measured: records of frames and clips, their means, as JSON and back.
 
-Averaging: one number per frame, then the mean over the frames of a set (dB for PSNR).
+Averaging: one number per frame, then the mean over the frames of a set (dB for PSNR). `lrhdr.score_tables` makes the
+tables.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lrhdr.checks import InputError
 from lrhdr.io.atomic import write_bytes
+from lrhdr.judges import JUDGES
 from lrhdr.metrics.meters import Meters
+
+POSITIONS = ("short", "middle", "long")
+"""The exposure of a frame among those of its schedule."""
+
+_FRAME_KEYS = ("group", "clip", "stops", "index", "reference", "boundary", "method", "composite", "seconds")
+_CLIP_KEYS = ("group", "clip", "stops", "method", "composite", "interpolation_seconds")
 
 
 @dataclass(frozen=True)
@@ -27,9 +37,8 @@ class FrameRecord:
         reference: "short", "long" or, with more than two exposures, "middle": the exposure of the frame itself.
         boundary: a neighbour of the window lies outside the clip and was replaced.
         method: its name.
-        psnr_t: PSNR of T(H), dB.
-        ssim_t: SSIM of T(H).
-        ghosts: share of well-exposed pixels that are worse than the reference alone.
+        composite: the reference was pasted over the result where it is well exposed.
+        metrics: metric name to number.
         seconds: time for this frame, without the shared interpolation.
     """
 
@@ -40,22 +49,27 @@ class FrameRecord:
     reference: str
     boundary: bool
     method: str
-    psnr_t: float
-    ssim_t: float
-    ghosts: float
+    composite: bool
+    metrics: Mapping[str, float]
     seconds: float
+
+    @property
+    def frame(self) -> tuple[str, str, tuple[float, ...], int, bool]:
+        """What tells frames apart, whatever the method."""
+        return self.group, self.clip, self.stops, self.index, self.composite
 
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """Scores of one clip by one method that need all its frames.
+    """Scores of one clip by one method that need more than one of its frames.
 
     Attributes:
         group: the set of the clip.
         clip: its name.
         stops: exposures of one period in stops.
         method: its name.
-        flicker: mean absolute change of the T-domain error from frame to frame.
+        composite: the reference was pasted over the result where it is well exposed.
+        metrics: metric name to number; a metric is missing where the clip gives nothing to measure it on.
         interpolation_seconds: mean time per frame of the shared interpolation.
     """
 
@@ -63,7 +77,8 @@ class ClipRecord:
     clip: str
     stops: tuple[float, ...]
     method: str
-    flicker: float
+    composite: bool
+    metrics: Mapping[str, float]
     interpolation_seconds: float
 
 
@@ -72,9 +87,10 @@ class Evaluation:
     """Everything that was measured, and how.
 
     Attributes:
-        settings: what must be equal for numbers to be comparable; versions, seed, camera, interpolator, notes of clips.
-        frames: one record per clip, stops, frame and method.
-        clips: one record per clip, stops and method.
+        settings: what must be equal for numbers to be comparable; protocol, display, versions, seed, camera,
+            interpolator, notes of clips.
+        frames: one record per clip, stops, frame, method and composite.
+        clips: one record per clip, stops, method and composite.
     """
 
     settings: dict[str, Any]
@@ -82,95 +98,103 @@ class Evaluation:
     clips: list[ClipRecord] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; infinite PSNR as the string "inf"."""
-
-        def plain(record: FrameRecord | ClipRecord) -> dict[str, Any]:
-            return {k: "inf" if v == float("inf") else v for k, v in asdict(record).items()}
-
+        """Plain values, for JSON; infinite PSNR as the string "inf". Metrics stand beside the other values."""
         return {
             "settings": self.settings,
             "means": self.means(),
-            "frames": [plain(r) for r in self.frames],
-            "clips": [plain(r) for r in self.clips],
+            "frames": [_flat(r, _FRAME_KEYS) for r in self.frames],
+            "clips": [_flat(r, _CLIP_KEYS) for r in self.clips],
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], name: str = "evaluation") -> Evaluation:
+        """Undo `to_dict`; also reads files that were written before records had `composite`.
+
+        Args:
+            data: what the JSON file holds.
+            name: what to call it in messages.
+
+        Raises:
+            InputError: not an evaluation.
+        """
+        try:
+            pasted = bool(data["settings"].get("composite", False))
+            frames = [FrameRecord(**_record(r, _FRAME_KEYS, pasted)) for r in data["frames"]]
+            clips = [ClipRecord(**_record(r, _CLIP_KEYS, pasted)) for r in data["clips"]]
+            return cls(dict(data["settings"]), frames, clips)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{name}: expected the JSON of lrhdr evaluate, found something else ({error})") from error
+
     def write_json(self, path: Path | str) -> None:
-        """Write `to_dict` as JSON, complete or not at all.
+        """Write everything as JSON, whole or not at all.
 
         Raises:
             OutputError: the file cannot be written.
         """
         write_bytes(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
+    @classmethod
+    def read_json(cls, path: Path | str) -> Evaluation:
+        """Read what `write_json` wrote.
+
+        Raises:
+            InputError: missing, not JSON, or not an evaluation.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected the JSON of lrhdr evaluate, found nothing ({error.strerror})"
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{path}: expected the JSON of lrhdr evaluate, found a damaged file ({error})") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path}: expected the JSON of lrhdr evaluate, found something else")
+        return cls.from_dict(data, str(path))
+
     def means(self) -> list[dict[str, Any]]:
-        """Means over frames, one row per set, stops and method, in the order in which they were measured."""
+        """Means over frames, one row per set, stops, composite and method, in the order in which they were measured."""
         meters = Meters()
         for r in self.frames:
-            key = (r.group, r.stops, r.method)
-            for part in (r.reference, "all", *(() if r.boundary else ("interior",))):
-                meters.add((*key, part, "psnr_t"), r.psnr_t)
-                meters.add((*key, part, "ssim_t"), r.ssim_t)
-            meters.add((*key, "ghosts"), r.ghosts)
-            meters.add((*key, "seconds"), r.seconds)
+            key = (r.group, r.stops, r.composite, r.method)
+            for name, value in r.metrics.items():
+                parts = (r.reference, "all", *(() if r.boundary else ("interior",)))
+                for part in parts if _by_reference(name) else ("all",):
+                    meters.add((*key, name, part), value)
+            meters.add((*key, "seconds", "all"), r.seconds)
         for c in self.clips:
-            meters.add((c.group, c.stops, c.method, "flicker"), c.flicker)
+            for name, value in c.metrics.items():
+                meters.add((c.group, c.stops, c.composite, c.method, name, "all"), value)
         rows = []
-        for group, stops, method in dict.fromkeys((r.group, r.stops, r.method) for r in self.frames):
-            row: dict[str, Any] = {"group": group, "stops": list(stops), "method": method}
-            key = (group, stops, method)
-            for part in ("short", "middle", "long", "all", "interior"):
-                for metric in ("psnr_t", "ssim_t"):
-                    if (*key, part, metric) in meters:
-                        row[f"{metric}_{part}"] = _plain(meters.mean((*key, part, metric)))
-            row["frames"] = meters.count((*key, "all", "psnr_t"))
-            for name in ("ghosts", "flicker", "seconds"):
-                if (*key, name) in meters:
-                    row[name] = meters.mean((*key, name))
+        for key in dict.fromkeys((r.group, r.stops, r.composite, r.method) for r in self.frames):
+            group, stops, composite, method = key
+            row: dict[str, Any] = {"group": group, "stops": list(stops), "composite": composite, "method": method}
+            for name in (*JUDGES, "seconds"):
+                for part in (*POSITIONS, "all", "interior"):
+                    if (*key, name, part) in meters:
+                        label = f"{name}_{part}" if _by_reference(name) else name
+                        row[label] = plain(meters.mean((*key, name, part)))
+            row["frames"] = meters.count((*key, "seconds", "all"))
             rows.append(row)
         return rows
 
-    def markdown(self) -> str:
-        """Tables for people: per set and stops, methods in rows; then PSNR_T per clip."""
-        lines: list[str] = []
-        rows = self.means()
-        for group, stops in dict.fromkeys((r["group"], tuple(r["stops"])) for r in rows):
-            mine = [r for r in rows if r["group"] == group and tuple(r["stops"]) == stops]
-            parts = [p for p in ("short", "middle", "long") if f"psnr_t_{p}" in mine[0]]
-            names = [f"{p} ref." for p in parts]
-            heads = ["method", *(f"PSNR_T {n}" for n in (*names, "all")), *(f"SSIM_T {n}" for n in (*names, "all"))]
-            heads += ["flicker", "ghosts %", "s / frame"]
-            lines += [f"### {group}, stops {_stops(stops)}, {mine[0]['frames']} frames", "", _row(heads)]
-            lines.append(_row(["---"] + ["---:"] * (len(heads) - 1)))
-            for r in mine:
-                cells = [r["method"]]
-                cells += [_number(r[f"psnr_t_{p}"], 2) for p in (*parts, "all")]
-                cells += [_number(r[f"ssim_t_{p}"], 4) for p in (*parts, "all")]
-                cells += [_number(r.get("flicker", "–"), 4), _number(100 * r["ghosts"], 2), _number(r["seconds"], 2)]
-                lines.append(_row(cells))
-            lines += ["", *self._per_clip(group, stops, [r["method"] for r in mine]), ""]
-        return "\n".join(lines)
 
-    def _per_clip(self, group: str, stops: tuple[float, ...], methods: list[str]) -> list[str]:
-        meters = Meters()
-        for r in self.frames:
-            if (r.group, r.stops) == (group, stops):
-                meters.add((r.clip, r.method), r.psnr_t)
-        clips = list(dict.fromkeys(r.clip for r in self.frames if (r.group, r.stops) == (group, stops)))
-        lines = [_row(["PSNR_T by clip", *methods]), _row(["---"] + ["---:"] * len(methods))]
-        return lines + [_row([c, *(_number(meters.mean((c, m)), 2) for m in methods)]) for c in clips]
+def _by_reference(name: str) -> bool:
+    return name in JUDGES and JUDGES[name].by_reference
 
 
-def _plain(value: float) -> float | str:
-    return "inf" if value == float("inf") else value
+def plain(value: float) -> float | str:
+    """A number as JSON can hold it: infinity as a string."""
+    return "inf" if value == math.inf else value
 
 
-def _number(value: float | str, digits: int) -> str:
-    return value if isinstance(value, str) else f"{value:.{digits}f}"
+def _flat(record: FrameRecord | ClipRecord, keys: tuple[str, ...]) -> dict[str, Any]:
+    values = {k: getattr(record, k) for k in keys}
+    return values | {name: plain(value) for name, value in record.metrics.items()}
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _stops(stops: Sequence[float]) -> str:
-    return ", ".join(f"{s:g}" for s in stops)
+def _record(values: Mapping[str, Any], keys: tuple[str, ...], pasted: bool) -> dict[str, Any]:
+    found = {"composite": pasted, **{k: v for k, v in values.items() if k in keys}}
+    found["stops"] = tuple(float(s) for s in values["stops"])
+    found["metrics"] = {k: float(v) for k, v in values.items() if k not in keys}
+    return found

@@ -20,7 +20,8 @@ from clips import Outcome, scene
 from lrhdr import cli
 from lrhdr.baselines import BASELINES
 from lrhdr.commands import options as command_options
-from lrhdr.evaluation_runs import SETS, score
+from lrhdr.evaluation_runs import score
+from lrhdr.evaluation_sources import BENCH, SETS
 from lrhdr.interpolate import INTERPOLATORS
 from lrhdr.io.images import read_exr, read_exr_header, read_image, write_exr
 from lrhdr.io.video import VideoReader
@@ -266,7 +267,7 @@ def test_module_and_version() -> None:
 def test_choices_are_those_of_the_registries() -> None:
     assert (NETWORK, *BASELINES) == command_options.METHODS
     assert set(command_options.INTERPOLATORS) == set(INTERPOLATORS)
-    assert set(command_options.EVALUATION_SETS) == set(SETS)
+    assert set(command_options.EVALUATION_SETS) == {*SETS, BENCH}
 
 
 def test_options_and_their_defaults_are_those_of_the_run() -> None:
@@ -278,7 +279,7 @@ def test_options_and_their_defaults_are_those_of_the_run() -> None:
 def test_options_and_their_defaults_are_those_of_the_evaluation() -> None:
     options = vars(cli.build_parser().parse_args(["evaluate", "--data", "d"]))
     defaults = {k: p.default for k, p in inspect.signature(score).parameters.items()}
-    for name in defaults.keys() - {"data", "output", "progress"}:
+    for name in defaults.keys() - {"dataset", "data", "output", "progress", "say"}:
         assert options[name] == defaults[name], name
 
 

@@ -11,7 +11,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.cinematic import load_cinematic
 from lrhdr.data.deephdrvideo import PARTS, load_deephdrvideo
 from lrhdr.data.labelled import LabelledClip, LabelledDataset
-from lrhdr.data.labelled_folder import load_labelled_folder, match_by_name
+from lrhdr.data.labelled_folder import load_labelled_folder, match_names
 from lrhdr.data.realhdrv import load_realhdrv
 from lrhdr.data.recognise import LOADERS, open_labelled
 from lrhdr.data.tog13 import load_tog13, read_affine
@@ -226,7 +226,7 @@ def test_folder_broken(tmp_path):
     with pytest.raises(InputError, match=r"frame_009\.hdr: belongs to no frame, expected a name such as frame_000"):
         load_labelled_folder(folder)
     (folder / "truth" / "frame_009.hdr").rename(folder / "truth" / "x_001.hdr")
-    with pytest.raises(InputError, match=r"a second file for frame frame_001\.tif"):
+    with pytest.raises(InputError, match=r"a second file for frame frame_001 beside frame_001\.hdr"):
         load_labelled_folder(folder)
     trees.write_rgbe(folder / "truth" / "x_001.hdr", np.ones((20, 20, 3)))
     (folder / "truth" / "frame_001.hdr").unlink()
@@ -243,9 +243,9 @@ def test_folder_broken(tmp_path):
 
 
 def test_names_match_by_stem_before_number(tmp_path):
-    frames = [tmp_path / f"frame_{i:02d}.tif" for i in range(3)]
-    files = [tmp_path / "GT_frame_02.hdr", tmp_path / "frame_00.exr"]
-    assert match_by_name(files, frames) == {0: files[1], 2: files[0]}
+    files = [tmp_path / "GT_frame_02.hdr", tmp_path / "frame_00.exr", tmp_path / "mask.exr"]
+    names = [f"frame_{i:02d}" for i in range(3)]
+    assert match_names(files, names) == ({0: files[1], 2: files[0]}, [files[2]])
 
 
 def test_every_kind_is_recognised(tmp_path):

@@ -29,6 +29,7 @@ from lrhdr.io.video import VideoWriter
 from lrhdr.metrics import psnr_mu
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.pipeline import Reconstructor
+from lrhdr.score_tables import markdown
 
 
 def clip(n_frames=4, size=(24, 32), name="ramp", seed=1):
@@ -71,7 +72,7 @@ def test_every_frame_of_every_alternation_and_method_is_scored(scored):
 
 def test_the_oracle_bounds_what_is_among_its_candidates(scored):
     result, _ = scored
-    by = {(r.stops, r.index, r.method): r.psnr_t for r in result.frames}
+    by = {(r.stops, r.index, r.method): r.metrics["psnr_t"] for r in result.frames}
     for stops, index, method in by:
         if method == "reference":
             assert by[stops, index, "oracle"] >= by[stops, index, method]
@@ -82,16 +83,16 @@ def test_means_are_over_frames(scored):
     row = next(r for r in result.means() if r["method"] == "reference" and r["stops"] == [0.0, 3.0])
     mine = [r for r in result.frames if r.method == "reference" and r.stops == (0.0, 3.0)]
     assert row["frames"] == 4
-    assert row["psnr_t_all"] == pytest.approx(sum(r.psnr_t for r in mine) / 4)
-    assert row["psnr_t_short"] == pytest.approx(sum(r.psnr_t for r in mine[::2]) / 2)
-    assert row["psnr_t_interior"] == pytest.approx(sum(r.psnr_t for r in mine[1:3]) / 2)
+    assert row["psnr_t_all"] == pytest.approx(sum(r.metrics["psnr_t"] for r in mine) / 4)
+    assert row["psnr_t_short"] == pytest.approx(sum(r.metrics["psnr_t"] for r in mine[::2]) / 2)
+    assert row["psnr_t_interior"] == pytest.approx(sum(r.metrics["psnr_t"] for r in mine[1:3]) / 2)
     assert row["ghosts"] == 0.0
 
 
 def test_table_and_json(scored, tmp_path):
     result, _ = scored
-    text = result.markdown()
-    assert "### made, stops 0, 3, 4 frames" in text
+    text = markdown(result)
+    assert "### made, stops 0, 3, composite off, 4 frames" in text
     header = next(line for line in text.splitlines() if line.startswith("| method"))
     assert "PSNR_T short ref." in header
     assert "SSIM_T all" in header
@@ -111,26 +112,26 @@ def test_perfect_results_are_written_as_valid_json(tmp_path):
     black = EvaluationClip("black", "made", lambda: torch.zeros(2, 3, 16, 16), 0)
     camera = CameraConfig(noise="none")
     result = evaluate({"reference": BASELINES["reference"]}, [black], stops=(2,), camera=camera, interpolator="average")
-    assert result.frames[0].psnr_t == math.inf
+    assert result.frames[0].metrics["psnr_t"] == math.inf
     result.write_json(tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail)["means"][0]["psnr_t_all"] == "inf"
-    assert "| inf |" in result.markdown()
+    assert "| inf |" in markdown(result)
 
 
 def test_scores_are_deterministic_and_depend_on_the_seed(scored):
     methods = {"completion": BASELINES["completion"]}
     again, other = (evaluate(methods, [clip()], stops=(3,), interpolator="average", seed=s) for s in (5, 6))
-    before = [r.psnr_t for r in scored[0].frames if r.method == "completion" and r.stops == (0.0, 3.0)]
-    assert [r.psnr_t for r in again.frames if r.method == "completion"] == before
-    assert [r.psnr_t for r in other.frames if r.method == "completion"] != before
+    before = [r.metrics["psnr_t"] for r in scored[0].frames if r.method == "completion" and r.stops == (0.0, 3.0)]
+    assert [r.metrics["psnr_t"] for r in again.frames if r.method == "completion"] == before
+    assert [r.metrics["psnr_t"] for r in other.frames if r.method == "completion"] != before
 
 
 def test_numbers_are_those_of_the_pipeline():
     kept = {}
 
-    def keep(record, hdr, truth, window):
-        assert window.shape == (3, 3, 24, 32)
-        kept[record.method, record.index] = (record.psnr_t, hdr, truth)
+    def keep(record, parts):
+        assert parts.window.shape == (3, 3, 24, 32)
+        kept[record.method, record.index] = (record.metrics["psnr_t"], parts.hdr, parts.truth)
 
     evaluate({"completion": BASELINES["completion"]}, [clip()], stops=(3,), interpolator="dis-guided", keep=keep)
     schedule = ExposureSchedule.from_stops((0, 3))
@@ -149,7 +150,7 @@ def test_a_networks_candidates_get_their_own_oracle():
     result = evaluate(
         {"lrhdr": network, "reference": BASELINES["reference"]}, [odd], stops=(2,), interpolator="average"
     )
-    by = {(r.method, r.index): r.psnr_t for r in result.frames}
+    by = {(r.method, r.index): r.metrics["psnr_t"] for r in result.frames}
     assert {m for m, _ in by} == {"lrhdr", "reference", "oracle", "oracle+lrhdr"}
     for index in (0, 1):
         assert by["oracle+lrhdr", index] >= by["oracle", index]
@@ -161,7 +162,7 @@ def test_three_exposures():
     )
     mine = [r for r in result.frames if r.method == "flow"]
     assert [r.reference for r in mine] == ["short", "middle", "long"] * 2
-    assert "PSNR_T middle ref." in result.markdown()
+    assert "PSNR_T middle ref." in markdown(result)
 
 
 def test_first_frames_only():

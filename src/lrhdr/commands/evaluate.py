@@ -3,31 +3,84 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from lrhdr.commands.options import EVALUATION_SETS, INTERPOLATORS, METHODS, Commands, add_command, add_compute
+
+# Spelled out, because the registries import PyTorch; a test holds them equal.
+PROTOCOLS = ("default", "all-frames", "network-only", "field", "lrhdr-paper")
+DEFAULT_METRICS = ("psnr_t", "ssim_t", "psnr_l", "ssim_l", "pu21_psnr", "ghosts", "flicker")
+METRICS = (
+    *("psnr_t", "ssim_t", "psnr_l", "ssim_l", "ssim_t_gaussian", "ssim_l_gaussian", "pu21_psnr", "pu21_ssim"),
+    *("hdrvdp2", "ghosts", "flicker", "still_flicker", "warped_error"),
+)
+PEAK, PIXELS_PER_DEGREE = 1000.0, 30.0
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = add_command(commands, "evaluate", run, "Score the network and the baselines against ground truth.")
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder with hdr_val, hdrvideo_val, video_val")
-    parser.add_argument("-o", "--output", default="lrhdr-evaluation", metavar="DIR", help="folder for the results")
-    parser.add_argument(
-        "--sets", nargs="+", choices=EVALUATION_SETS, help="sets of clips (default: all that are there)"
+    what = parser.add_argument_group("what to score on")
+    what.add_argument(
+        "dataset",
+        nargs="?",
+        metavar="DATASET",
+        help="folder of Cinematic Video, DeepHDRVideo, Real-HDRV, of clips with Exposures.txt and truth, or of sets",
     )
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="what to compare")
-    parser.add_argument(
+    what.add_argument("--data", metavar="DIR", help="folder with hdr_val, hdrvideo_val, video_val")
+    what.add_argument("--sets", nargs="+", choices=EVALUATION_SETS, help="sets of clips (default: all that are there)")
+    what.add_argument("--clips", nargs="+", metavar="NAME", help="only these clips or scenes; * and ? stand for others")
+    what.add_argument("--exposures", type=int, metavar="N", help="only clips with N exposures")
+    what.add_argument("--frames", type=int, metavar="N", help="at most this many frames of each clip (default: all)")
+    what.add_argument(
+        "--stops", nargs="+", default=("2", "3"), metavar="EV", help="alternations of sets: 3 for 0 and 3 EV, or 0,2,4"
+    )
+    what.add_argument("--seed", type=int, default=0, help="of the camera noise of sets")
+
+    method = parser.add_argument_group("methods")
+    method.add_argument(
+        "--methods",
+        "--method",
+        nargs="+",
+        metavar="NAME",
+        help=f"some of {', '.join(METHODS)} (default: all; none with --predictions)",
+    )
+    method.add_argument(
         "--weights", nargs="+", metavar="NAME|FILE", help="of the network (default: compact-Nexp for N exposures)"
     )
-    parser.add_argument(
-        "--stops", nargs="+", default=("2", "3"), metavar="EV", help="alternations: 3 for 0 and 3 EV, or 0,2,4"
-    )
-    parser.add_argument(
+    method.add_argument(
         "--interpolator", choices=INTERPOLATORS, help="for all (default: the one that the weights were trained with)"
     )
-    parser.add_argument("--frames", type=int, metavar="N", help="at most this many frames of each clip (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the camera noise")
-    parser.add_argument("--composite", action="store_true", help="paste the reference, as the field's scripts do")
+    method.add_argument(
+        "--predictions", nargs="+", metavar="DIR", help="folders of EXR or HDR results of other methods; NAME=DIR"
+    )
+    method.add_argument(
+        "--bounds",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also score the best candidate of every pixel, chosen with the truth",
+    )
+
+    judge = parser.add_argument_group("how to score")
+    judge.add_argument("--protocol", choices=PROTOCOLS, default="default", help="frames, division and paste")
+    judge.add_argument(
+        "--composite",
+        nargs="?",
+        const="on",
+        choices=("off", "on", "both"),
+        help="paste the reference where it is well exposed (default: as the protocol says)",
+    )
+    judge.add_argument(
+        "--metrics", nargs="+", default=DEFAULT_METRICS, metavar="NAME", help=f"some of {', '.join(METRICS)}"
+    )
+    judge.add_argument(
+        "--peak", type=float, default=PEAK, metavar="CD/M2", help="light of radiance 1.0 for metrics that judge light"
+    )
+    judge.add_argument(
+        "--pixels-per-degree", type=float, default=PIXELS_PER_DEGREE, metavar="N", help="resolution for the eye"
+    )
+
+    parser.add_argument("-o", "--output", default="lrhdr-evaluation", metavar="DIR", help="folder for the results")
     add_compute(parser)
 
 
@@ -38,5 +91,5 @@ def run(options: argparse.Namespace) -> None:
 
     keywords = {k: v for k, v in vars(options).items() if k not in ("command", "run")}
     with ProgressDisplay(unit="frames") as progress:
-        result = score(**keywords, progress=progress)
+        result = score(**keywords, progress=progress, say=lambda line: print(line, file=sys.stderr))
     print(summary(result, options.output))

@@ -64,40 +64,43 @@ def load_labelled_folder(root: Path | str | os.PathLike[str]) -> LabelledDataset
     return LabelledDataset("Folder", folder, tuple(_clip(scene) for scene in scenes))
 
 
-def match_by_name(files: Sequence[Path], frames: Sequence[Path]) -> dict[int, Path]:
+def match_names(files: Sequence[Path], names: Sequence[str]) -> tuple[dict[int, Path], list[Path]]:
     """Find the frame that each file belongs to: by its name without suffix, else by the number at its end.
 
     Args:
         files: what is to be matched.
-        frames: the frames of a clip.
+        names: the frames' names without suffix.
 
     Returns:
-        Frame index to file, ascending.
+        Frame index to file, ascending; and the files that belong to no frame, in their order.
 
     Raises:
-        InputError: a file that belongs to no frame, or two that belong to one.
+        InputError: two files that belong to one frame.
     """
-    stems = {p.stem: i for i, p in enumerate(frames)}
-    numbers = {n: i for i, p in enumerate(frames) if (n := _number(p)) is not None}
+    stems = {name: i for i, name in enumerate(names)}
+    numbers = {n: i for i, name in enumerate(names) if (n := _number(name)) is not None}
     found: dict[int, Path] = {}
+    strangers = []
     for path in files:
         index = stems.get(path.stem)
-        if index is None and (number := _number(path)) is not None:
+        if index is None and (number := _number(path.stem)) is not None:
             index = numbers.get(number)
         if index is None:
-            raise InputError(f"{path}: belongs to no frame, expected a name such as {frames[0].stem}{path.suffix}")
-        if index in found:
-            raise InputError(f"{path}: found a second file for frame {frames[index].name} beside {found[index].name}")
-        found[index] = path
-    return dict(sorted(found.items()))
+            strangers.append(path)
+        elif index in found:
+            raise InputError(f"{path}: found a second file for frame {names[index]} beside {found[index].name}")
+        else:
+            found[index] = path
+    return dict(sorted(found.items())), strangers
 
 
-def _number(path: Path) -> int | None:
-    match = re.search(r"(\d+)$", path.stem)
+def _number(name: str) -> int | None:
+    match = re.search(r"(\d+)$", name)
     return int(match[1]) if match else None
 
 
-def _linear(folder: Path) -> list[Path]:
+def linear_files(folder: Path) -> list[Path]:
+    """The EXR, HDR and PFM files of a folder in natural order."""
     files = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     return sorted((p for p in files if p.suffix.lower() in LINEAR_SUFFIXES), key=natural_key)
 
@@ -109,7 +112,7 @@ def _clip(folder: Path) -> LabelledClip:
         raise InputError(f"{folder}: found {beside[0].name} and {beside[1].name}, expected one folder of ground truth")
     if beside:
         files = list(_sequence(folder).files)
-        truth_files = _linear(beside[0])
+        truth_files = linear_files(beside[0])
         if not truth_files:
             raise InputError(f"{beside[0]}: expected ground truth (EXR, HDR or PFM), found none")
     else:
@@ -118,10 +121,14 @@ def _clip(folder: Path) -> LabelledClip:
             (p for p in visible if p.suffix.lower() in FRAME_SUFFIXES - LINEAR_SUFFIXES),
             key=natural_key,
         )
-        truth_files = _linear(folder)
+        truth_files = linear_files(folder)
         if not files:
             raise InputError(f"{folder}: expected frames (PNG, TIFF or JPEG), found none")
-    truths = match_by_name(truth_files, files)
+    truths, strangers = match_names(truth_files, [p.stem for p in files])
+    if strangers:
+        raise InputError(
+            f"{strangers[0]}: belongs to no frame, expected a name such as {files[0].stem}{strangers[0].suffix}"
+        )
     return LabelledClip(
         dataset="folder",
         group=f"folder-{len(stops)}exp",

@@ -1,0 +1,211 @@
+"""The metrics by name: what `--metrics` chooses from, and how each is given a result and its ground truth.
+
+Frame judges give one number per frame. Pair judges look at neighbouring frames of a clip and give one number per clip.
+Those that judge light (PU21, HDR-VDP-2) get it from the `Display`; the others work on radiance, whose 1.0 is the
+saturation of the shortest exposure, or on T of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lrhdr.checks import InputError
+from lrhdr.metrics.ghost import ghost_share
+from lrhdr.metrics.hdrvdp2 import hdrvdp2
+from lrhdr.metrics.psnr import psnr, psnr_mu
+from lrhdr.metrics.pu21 import psnr_pu21, ssim_pu21
+from lrhdr.metrics.ssim import Window, ssim
+from lrhdr.metrics.temporal import flicker_error, still_flicker
+from lrhdr.metrics.warped import warped_error_change
+from lrhdr.protocols import PU21_PEAK, Display, Protocol
+from lrhdr.tonemap import mu_law
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedFrame:
+    """What a frame judge sees.
+
+    Attributes:
+        hdr: (1, 3, H, W), the result, linear.
+        truth: (1, 3, H, W), as the protocol normalised it.
+        reference: (1, 3, H, W), the gamma-encoded LDR frame itself.
+        exposure: (1,), its relative exposure.
+        protocol: how HDR-VDP-2 is asked.
+        display: where the light comes from.
+    """
+
+    hdr: Tensor
+    truth: Tensor
+    reference: Tensor
+    exposure: Tensor
+    protocol: Protocol
+    display: Display
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One metric.
+
+    Attributes:
+        name: as in `--metrics` and in files.
+        label: heading of its column.
+        digits: decimals in tables.
+        higher_is_better: which way is good.
+        by_reference: means are also given by the exposure of the reference frame.
+        factor: what tables multiply by (100 for percent).
+        frame: the function of a frame judge; None for the judges of pairs and clips.
+        cost: "cheap", or what makes it slow.
+    """
+
+    name: str
+    label: str
+    digits: int
+    higher_is_better: bool
+    by_reference: bool = True
+    factor: float = 1.0
+    frame: Callable[[JudgedFrame], Tensor] | None = None
+    cost: str = "cheap"
+
+
+def _true_range(truth: Tensor) -> Tensor:
+    """Largest minus smallest value of each true frame, (B,); 1 for a constant one, which has no range of its own."""
+    flat = truth.double().flatten(1)
+    span = flat.amax(dim=1) - flat.amin(dim=1)
+    return torch.where(span > 0.0, span, torch.ones_like(span))
+
+
+def _ssim(tone_mapped: bool, window: Window) -> Callable[[JudgedFrame], Tensor]:
+    """SSIM with the true frame's range, as the field's scripts have it, of T(H) or of H."""
+
+    def score(x: JudgedFrame) -> Tensor:
+        hdr, truth = (mu_law(x.hdr.double()), mu_law(x.truth.double())) if tone_mapped else (x.hdr, x.truth)
+        return ssim(hdr, truth, _true_range(truth), window)
+
+    return score
+
+
+def _pu21(function: Callable[..., Tensor]) -> Callable[[JudgedFrame], Tensor]:
+    return lambda x: function(x.display.light(x.hdr), x.display.light(x.truth), peak_luminance=PU21_PEAK)
+
+
+def _hdrvdp2(x: JudgedFrame) -> Tensor:
+    size = (x.truth.shape[-2], x.truth.shape[-1])
+    resolution = x.protocol.pixels_per_degree(size, x.display)
+    if x.protocol.vdp_input == "srgb-display":
+        test, truth = x.hdr.clamp(0.0, 1.0), x.truth.clamp(0.0, 1.0)
+        return hdrvdp2(test, truth, encoding="srgb-display", pixels_per_degree=resolution).q
+    test, truth = x.display.light(x.hdr), x.display.light(x.truth)
+    return hdrvdp2(test, truth, encoding="rgb-bt.709", pixels_per_degree=resolution).q
+
+
+JUDGES: dict[str, Judge] = {
+    judge.name: judge
+    for judge in (
+        Judge("psnr_t", "PSNR_T", 2, True, frame=lambda x: psnr_mu(x.hdr, x.truth)),
+        Judge("ssim_t", "SSIM_T", 4, True, frame=_ssim(True, "uniform")),
+        Judge("psnr_l", "PSNR_L", 2, True, frame=lambda x: psnr(x.hdr, x.truth, data_range=1.0)),
+        Judge("ssim_l", "SSIM_L", 4, True, frame=_ssim(False, "uniform")),
+        Judge("ssim_t_gaussian", "SSIM_T 11x11", 4, True, frame=_ssim(True, "gaussian")),
+        Judge("ssim_l_gaussian", "SSIM_L 11x11", 4, True, frame=_ssim(False, "gaussian")),
+        Judge("pu21_psnr", "PU21-PSNR", 2, True, frame=_pu21(psnr_pu21)),
+        Judge("pu21_ssim", "PU21-SSIM", 4, True, frame=_pu21(ssim_pu21)),
+        Judge("hdrvdp2", "HDR-VDP-2 Q", 2, True, frame=_hdrvdp2, cost="about 1 s per 640x360 frame and method"),
+        Judge(
+            "ghosts",
+            "ghosts %",
+            2,
+            False,
+            by_reference=False,
+            factor=100.0,
+            frame=lambda x: ghost_share(x.hdr, x.truth, x.reference, x.exposure),
+        ),
+        Judge("flicker", "flicker", 4, False, by_reference=False),
+        Judge("still_flicker", "still flicker", 4, False, by_reference=False),
+        Judge("warped_error", "warped error", 4, False, by_reference=False),
+    )
+}
+"""By name, in the order of the tables."""
+
+DEFAULT_METRICS = ("psnr_t", "ssim_t", "psnr_l", "ssim_l", "pu21_psnr", "ghosts", "flicker")
+"""What is measured unless told otherwise: cheap, and of use to everybody."""
+
+
+def choose_metrics(names: Sequence[str]) -> tuple[Judge, ...]:
+    """Judges by name, each once, in the order of the tables.
+
+    Raises:
+        InputError: none, or an unknown name.
+    """
+    unknown = next((name for name in names if name not in JUDGES), None)
+    if unknown is not None or not names:
+        raise InputError(f"metrics: expected some of {', '.join(JUDGES)}, found {unknown or 'none'}")
+    return tuple(judge for judge in JUDGES.values() if judge.name in names)
+
+
+def judge_frame(judges: Sequence[Judge], frame: JudgedFrame) -> dict[str, float]:
+    """Ask the frame judges among some judges.
+
+    Args:
+        judges: of any kind.
+        frame: the result of one frame, its border already cropped.
+
+    Returns:
+        Metric name to number.
+    """
+    return {j.name: float(j.frame(frame)) for j in judges if j.frame is not None}
+
+
+class PairJudges:
+    """Judges of neighbouring frames: given a method's frames one by one, in order.
+
+    Pairs are frames `t, t + 1`; a gap in the frames starts anew. Values are means over the pixels that count in all
+    pairs, as if the whole clip had been given at once.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        """Choose.
+
+        Args:
+            judges: of any kind; those of frames are passed over.
+        """
+        self._names = {j.name for j in judges} & {"flicker", "still_flicker", "warped_error"}
+        self._last: tuple[int, Tensor, Tensor] | None = None
+        self._sums: dict[str, list[tuple[float, float]]] = {}
+
+    def add(self, index: int, hdr: Tensor, truth: Tensor, motion: tuple[Tensor, Tensor] | None = None) -> None:
+        """Give the next frame.
+
+        Args:
+            index: its position in the clip.
+            hdr: (1, 3, H, W), the result.
+            truth: (1, 3, H, W).
+            motion: from the frame before to this one, where it is known: flow (1, 2, H, W) in pixels and visible
+                (1, 1, H, W), as `lrhdr.metrics.warped` has them.
+        """
+        if not self._names:
+            return
+        if self._last is not None and self._last[0] == index - 1:
+            self._pair(torch.cat((self._last[1], hdr)), torch.cat((self._last[2], truth)), motion)
+        self._last = index, hdr, truth
+
+    def _pair(self, hdr: Tensor, truth: Tensor, motion: tuple[Tensor, Tensor] | None) -> None:
+        if "flicker" in self._names:
+            self._count("flicker", flicker_error(hdr, truth), 1.0)
+        if "still_flicker" in self._names:
+            still = still_flicker(hdr, truth)
+            self._count("still_flicker", still.value, float(still.share))
+        if "warped_error" in self._names and motion is not None:
+            flow, visible = motion
+            self._count("warped_error", warped_error_change(hdr, truth, flow, visible), float((visible > 0.5).sum()))
+
+    def _count(self, name: str, value: Tensor, weight: float) -> None:
+        self._sums.setdefault(name, []).append((float(value) * weight, weight))
+
+    def result(self) -> dict[str, float]:
+        """Metric name to number; nothing where there was no pair, or no pixel that counts."""
+        totals = {n: (sum(v for v, _ in pairs), sum(w for _, w in pairs)) for n, pairs in self._sums.items()}
+        return {name: value / weight for name, (value, weight) in totals.items() if weight > 0.0}

@@ -1,0 +1,122 @@
+"""Scores as Markdown tables for people.
+
+One table per set, alternation and composite, with methods in rows: means over frames, the first two metrics also by the
+exposure of the reference frame, since the two halves of a clip fail differently. Then the metrics by clip: scenes of a
+set differ by more than methods do. Every table says under which protocol its numbers were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lrhdr.judges import JUDGES, Judge
+from lrhdr.metrics.meters import Meters
+from lrhdr.protocols import Display, Protocol, get_protocol
+from lrhdr.scores import POSITIONS, ClipRecord, Evaluation, FrameRecord, plain
+
+_SPLIT = 2
+"""How many metrics are shown by reference exposure; files have them all."""
+
+
+def markdown(result: Evaluation) -> str:
+    """All tables of an evaluation.
+
+    Args:
+        result: what was measured.
+    """
+    rows = result.means()
+    lines: list[str] = []
+    tables = dict.fromkeys((r["group"], tuple(r["stops"]), r["composite"]) for r in rows)
+    for group, stops, composite in tables:
+        mine = [r for r in rows if (r["group"], tuple(r["stops"]), r["composite"]) == (group, stops, composite)]
+        title = f"### {group}, stops {_stops(stops)}, composite {_on(composite)}, {mine[0]['frames']} frames"
+        lines += [title, "", describe(result.settings, composite), "", *_table(mine), ""]
+        labelled = group in result.settings.get("datasets", {})
+        lines += _by_clip(result, group, stops, composite, [r["method"] for r in mine], labelled)
+    return "\n".join(lines)
+
+
+def describe(settings: dict[str, Any], composite: bool) -> str:
+    """One line: protocol, paste, and the display where a metric needs one."""
+    protocol = Protocol(**settings["protocol"]) if "protocol" in settings else get_protocol("all-frames")
+    paste = "the reference is pasted where it is well exposed" if composite else "the method's own output"
+    text = f"{protocol.describe()}; {paste}"
+    metrics = settings.get("metrics", ())
+    display = Display(**settings["display"]) if "display" in settings else Display()
+    if any(name in metrics for name in ("pu21_psnr", "pu21_ssim", "hdrvdp2", "cvvdp")):
+        text += f"; 1.0 is shown at {display.peak:g} cd/m2"
+    if "hdrvdp2" in metrics:
+        resolution = (
+            f"{protocol.vdp_pixels_per_degree:g} px/degree"
+            if protocol.vdp_pixels_per_degree is not None
+            else "24 inch at 0.5 m"
+            if protocol.vdp_input == "srgb-display"
+            else f"{display.pixels_per_degree:g} px/degree"
+        )
+        text += f"; HDR-VDP-2 of {protocol.vdp_input}, {resolution}"
+    return f"{text}."
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    judges = [j for j in JUDGES.values() if any(_key(j) in r for r in rows)]
+    split = [j for j in judges if j.by_reference][:_SPLIT]
+    columns: list[tuple[str, str, Judge]] = []
+    for judge in judges:
+        if judge in split:
+            parts = [p for p in POSITIONS if any(f"{judge.name}_{p}" in r for r in rows)]
+            columns += [(f"{judge.label} {p} ref.", f"{judge.name}_{p}", judge) for p in parts]
+            columns.append((f"{judge.label} all", _key(judge), judge))
+        else:
+            columns.append((judge.label, _key(judge), judge))
+    lines = [_row(["method", *(head for head, _, _ in columns), "s / frame"])]
+    lines.append(_row(["---"] + ["---:"] * (len(columns) + 1)))
+    for r in rows:
+        cells = [number(r[key], judge) if key in r else "–" for _, key, judge in columns]
+        lines.append(_row([r["method"], *cells, f"{r['seconds']:.2f}"]))
+    return lines
+
+
+def _key(judge: Judge) -> str:
+    return f"{judge.name}_all" if judge.by_reference else judge.name
+
+
+def _by_clip(
+    result: Evaluation, group: str, stops: tuple[float, ...], composite: bool, methods: list[str], every: bool
+) -> list[str]:
+    """Means by clip: of the first metric, or of every metric."""
+    meters = Meters()
+    clips: dict[str, None] = {}
+    records: list[FrameRecord | ClipRecord] = [*result.frames, *result.clips]
+    for r in records:
+        if (r.group, r.stops, r.composite) == (group, stops, composite):
+            clips[r.clip] = None
+            for name, value in r.metrics.items():
+                meters.add((name, r.clip, r.method), value)
+    judges = [j for j in JUDGES.values() if any((j.name, c, m) in meters for c in clips for m in methods)]
+    lines: list[str] = []
+    for judge in judges if every else judges[:1]:
+        lines += [_row([f"{judge.label} by clip", *methods]), _row(["---"] + ["---:"] * len(methods))]
+        for c in clips:
+            keys = [(judge.name, c, m) for m in methods]
+            cells = [number(plain(meters.mean(key)), judge) if key in meters else "–" for key in keys]
+            lines.append(_row([c, *cells]))
+        lines.append("")
+    return lines
+
+
+def number(value: float | str, judge: Judge) -> str:
+    """A score as tables show it."""
+    return value if isinstance(value, str) else f"{judge.factor * value:.{judge.digits}f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _stops(stops: Sequence[float]) -> str:
+    return ", ".join(f"{s:g}" for s in stops)
+
+
+def _on(composite: bool) -> str:
+    return "on" if composite else "off"

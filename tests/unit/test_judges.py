@@ -1,0 +1,86 @@
+"""Metrics by name: each is the function that it says, on the domain that it says."""
+
+import pytest
+import torch
+
+from lrhdr.checks import InputError
+from lrhdr.judges import DEFAULT_METRICS, JUDGES, JudgedFrame, PairJudges, choose_metrics, judge_frame
+from lrhdr.metrics import flicker_error, hdrvdp2, psnr, psnr_mu, psnr_pu21, ssim, ssim_mu, ssim_pu21, still_flicker
+from lrhdr.metrics.warped import warped_error_change
+from lrhdr.protocols import PROTOCOLS, Display
+
+
+@pytest.fixture
+def frame():
+    torch.manual_seed(1)
+    truth = torch.rand(1, 3, 24, 32) ** 3
+    hdr = (truth + 0.02 * torch.randn_like(truth)).clamp_min(0.0)
+    ldr = (truth * 2.0).clamp(0.0, 1.0) ** (1 / 2.2)
+    return JudgedFrame(hdr, truth, ldr, torch.tensor([2.0]), PROTOCOLS["all-frames"], Display(peak=500.0))
+
+
+def test_every_judge_is_its_function(frame):
+    found = judge_frame(choose_metrics([name for name in JUDGES if name != "hdrvdp2"]), frame)
+    hdr, truth = frame.hdr, frame.truth
+    span = float(truth.max() - truth.min())
+    light, true_light = frame.display.light(hdr), frame.display.light(truth)
+    expected = {
+        "psnr_t": psnr_mu(hdr, truth),
+        "psnr_l": psnr(hdr, truth, data_range=1.0),
+        "ssim_t": ssim_mu(hdr, truth),
+        "ssim_l": ssim(hdr, truth, span),
+        "ssim_l_gaussian": ssim(hdr, truth, span, "gaussian"),
+        "pu21_psnr": psnr_pu21(light, true_light, peak_luminance=100.0),
+        "pu21_ssim": ssim_pu21(light, true_light, peak_luminance=100.0),
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(float(value), rel=1e-6), name
+    assert found["ssim_t_gaussian"] != found["ssim_t"]
+    assert 0.0 <= found["ghosts"] <= 1.0
+    assert not {"flicker", "still_flicker", "warped_error"} & set(found)
+
+
+def test_hdrvdp2_is_asked_as_the_protocol_says(frame):
+    judges = choose_metrics(["hdrvdp2"])
+    light, true_light = frame.display.light(frame.hdr), frame.display.light(frame.truth)
+    expected = hdrvdp2(light, true_light, encoding="rgb-bt.709", pixels_per_degree=30.0).q
+    assert judge_frame(judges, frame)["hdrvdp2"] == pytest.approx(float(expected))
+    paper = JudgedFrame(
+        frame.hdr, frame.truth, frame.reference, frame.exposure, PROTOCOLS["lrhdr-paper"], frame.display
+    )
+    shown = hdrvdp2(frame.hdr.clamp(0, 1), frame.truth, encoding="srgb-display", pixels_per_degree=30.0).q
+    assert judge_frame(judges, paper)["hdrvdp2"] == pytest.approx(float(shown))
+
+
+def test_pairs_are_the_whole_clip():
+    torch.manual_seed(2)
+    truth = torch.rand(4, 3, 12, 16)
+    truth[1:, :, :6] = truth[:1, :, :6]
+    hdr = truth + 0.05 * torch.randn_like(truth)
+    flow, visible = 2.0 * torch.rand(3, 2, 12, 16) - 1.0, (torch.rand(3, 1, 12, 16) > 0.3).float()
+    judges = PairJudges(choose_metrics(["flicker", "still_flicker", "warped_error"]))
+    for i in range(4):
+        motion = (flow[i - 1 : i], visible[i - 1 : i]) if i else None
+        judges.add(i, hdr[i : i + 1], truth[i : i + 1], motion)
+    found = judges.result()
+    assert found["flicker"] == pytest.approx(float(flicker_error(hdr, truth)), rel=1e-5)
+    assert found["still_flicker"] == pytest.approx(float(still_flicker(hdr, truth).value), rel=1e-5)
+    assert found["warped_error"] == pytest.approx(float(warped_error_change(hdr, truth, flow, visible)), rel=1e-5)
+
+
+def test_pairs_do_not_span_gaps():
+    frames = torch.rand(3, 3, 8, 8)
+    judges = PairJudges(choose_metrics(["flicker", "warped_error"]))
+    for i, frame in zip((0, 2, 5), frames, strict=True):
+        judges.add(i, frame[None], torch.zeros(1, 3, 8, 8))
+    assert judges.result() == {}
+
+
+def test_names():
+    assert [j.name for j in choose_metrics(["flicker", "psnr_t", "psnr_t"])] == ["psnr_t", "flicker"]
+    assert set(DEFAULT_METRICS) < set(JUDGES)
+    assert all(JUDGES[name].cost == "cheap" for name in DEFAULT_METRICS)
+    with pytest.raises(InputError, match=r"expected some of psnr_t, .*, found lpips"):
+        choose_metrics(["psnr_t", "lpips"])
+    with pytest.raises(InputError, match="found none"):
+        choose_metrics([])

@@ -17,10 +17,22 @@ from typing import NoReturn
 
 from lrhdr._version import __version__
 from lrhdr.checks import LrhdrError, OutputError
-from lrhdr.commands import ablate, demo, evaluate, info, interpolate, reconstruct, synthesize, train, weights
+from lrhdr.commands import (
+    ablate,
+    calibrate,
+    compare,
+    demo,
+    evaluate,
+    info,
+    interpolate,
+    reconstruct,
+    synthesize,
+    train,
+    weights,
+)
 from lrhdr.commands.options import Help
 
-COMMANDS = (reconstruct, demo, info, evaluate, train, ablate, synthesize, interpolate, weights)
+COMMANDS = (reconstruct, calibrate, demo, info, evaluate, compare, train, ablate, synthesize, interpolate, weights)
 """In the order of the help."""
 
 

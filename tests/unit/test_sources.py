@@ -160,8 +160,8 @@ def test_refusals(tmp_path: Path) -> None:
         "missing": "found nothing",
         "missing.%04d.png": "no files of that pattern",
         "empty": "no frames",
-        "raw": "2 raw files",
-        "one.dng": "raw image",
+        "raw": "no readable raw image|rawpy",
+        "one.dng": "one frame",
         "one.png": "one frame",
         "text.mp4": "cannot decode",
     }

@@ -62,7 +62,7 @@ class ImageInfo:
         height: rows, after the orientation tag is applied.
         width: columns, after the orientation tag is applied.
         channels: channels stored in the file (1 grey, 2 grey + alpha, 3 RGB, 4 RGBA).
-        sample: "uint8", "uint16", "half" or "float".
+        sample: "uint8", "uint16", "half" or "float"; "raw" for camera raw (`io.raw`).
         orientation: the EXIF / TIFF orientation tag, 1 to 8 (1 = as stored).
         exposure_seconds: the exposure time of the EXIF data, in seconds; None where there is none.
         iso: its sensitivity; None where there is none.
@@ -86,8 +86,8 @@ class ImageInfo:
 
     @property
     def is_linear(self) -> bool:
-        """Whether the samples are floats, which this package takes as linear."""
-        return self.sample in _FLOAT_SAMPLES
+        """Whether the samples are floats, which this package takes as linear, or raw."""
+        return self.sample in _FLOAT_SAMPLES or self.sample == "raw"
 
 
 def read_info(path: str | os.PathLike[str]) -> ImageInfo:

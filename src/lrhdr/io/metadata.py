@@ -39,7 +39,7 @@ def parse_exposure_list(text: str) -> tuple[float, ...]:
     Raises:
         InputError: not numbers, fewer than two, not finite, not above 0, or all equal.
     """
-    seconds = _numbers(text, "exposures", "exposure times in seconds such as 1/1000,1/125")
+    seconds = parse_numbers(text, "exposures", "exposure times in seconds such as 1/1000,1/125")
     for value in seconds:
         if value <= 0:
             raise InputError(f"exposures: found {value:g} in {text!r}, expected times above 0 seconds")
@@ -58,7 +58,36 @@ def parse_stops(text: str) -> tuple[float, ...]:
     Raises:
         InputError: not numbers, fewer than two, not finite, or all equal.
     """
-    return _different(_numbers(text, "stops", "stops such as 0,3"), "stops", text)
+    return _different(parse_numbers(text, "stops", "stops such as 0,3"), "stops", text)
+
+
+def parse_numbers(text: str, name: str, expected: str) -> tuple[float, ...]:
+    """Read numbers as a person types them.
+
+    Args:
+        text: numbers or fractions, separated by commas or blanks.
+        name: what to call them in a message.
+        expected: what they should be, for the message.
+
+    Returns:
+        The numbers, in order.
+
+    Raises:
+        InputError: not numbers, not finite, or fewer than two.
+    """
+    words = text.replace(",", " ").split()
+    values = []
+    for word in words:
+        try:
+            value = float(Fraction(word)) if "/" in word else float(word)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise InputError(f"{name}: found {word!r}, expected {expected}")
+        values.append(value)
+    if len(values) < 2:
+        raise InputError(f"{name}: found {text!r}, expected at least two {expected}")
+    return tuple(values)
 
 
 def find_exposures(path: str | os.PathLike[str]) -> tuple[float, ...] | None:
@@ -119,16 +148,30 @@ def stops_from_tags(infos: Sequence[ImageInfo]) -> tuple[float, ...] | None:
         Stops of the shortest period that every frame fits (to `TAG_TOLERANCE_STOPS`), in frame order, the darkest 0;
         None where a frame has no exposure time, nothing alternates, or no period up to `MAX_PERIOD` fits twice.
     """
+    stops = frame_stops(infos)
+    if stops is None:
+        return None
+    for period in range(1, min(MAX_PERIOD, len(stops) // 2) + 1):
+        if all(abs(s - stops[k % period]) <= TAG_TOLERANCE_STOPS for k, s in enumerate(stops)):
+            return tuple(round(s - min(stops[:period]), 3) for s in stops[:period]) if period > 1 else None
+    return None
+
+
+def frame_stops(infos: Sequence[ImageInfo]) -> tuple[float, ...] | None:
+    """The exposure of each frame by its tags: log2 of time x ISO / f-number^2.
+
+    Args:
+        infos: the frames' headers. ISO and f-number count only where every frame has them.
+
+    Returns:
+        Stops, one per frame; None where a frame has no exposure time.
+    """
     seconds = _tags(infos, lambda info: info.exposure_seconds)
     if seconds is None:
         return None
     iso = _tags(infos, lambda info: info.iso) or [1.0] * len(infos)
     f_numbers = _tags(infos, lambda info: info.f_number) or [1.0] * len(infos)
-    stops = [math.log2(t * i / f**2) for t, i, f in zip(seconds, iso, f_numbers, strict=True)]
-    for period in range(1, min(MAX_PERIOD, len(stops) // 2) + 1):
-        if all(abs(s - stops[k % period]) <= TAG_TOLERANCE_STOPS for k, s in enumerate(stops)):
-            return tuple(round(s - min(stops[:period]), 3) for s in stops[:period]) if period > 1 else None
-    return None
+    return tuple(math.log2(t * i / f**2) for t, i, f in zip(seconds, iso, f_numbers, strict=True))
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
@@ -140,22 +183,6 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
 def _tags(infos: Sequence[ImageInfo], tag: Callable[[ImageInfo], float | None]) -> list[float] | None:
     values = [value for value in map(tag, infos) if value is not None]
     return values if infos and len(values) == len(infos) else None
-
-
-def _numbers(text: str, name: str, expected: str) -> tuple[float, ...]:
-    words = text.replace(",", " ").split()
-    values = []
-    for word in words:
-        try:
-            value = float(Fraction(word)) if "/" in word else float(word)
-        except (ValueError, ZeroDivisionError, OverflowError):
-            value = math.nan
-        if not math.isfinite(value):
-            raise InputError(f"{name}: found {word!r}, expected {expected}")
-        values.append(value)
-    if len(values) < 2:
-        raise InputError(f"{name}: found {text!r}, expected at least two {expected}")
-    return tuple(values)
 
 
 def _different(values: tuple[float, ...], name: str, text: str) -> tuple[float, ...]:

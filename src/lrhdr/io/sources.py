@@ -4,6 +4,8 @@
     shot.%04d.png, shot.####.png, shot.@@@@.png      the files on disk that fit the pattern
     clip.mp4                 anything that FFmpeg decodes
 
+Images are PNG, TIFF, JPEG, EXR, HDR and, with the extra `raw`, DNG and makers' raw formats.
+
 Headers of all images are read when a source is opened, so that wrong sizes, wrong kinds and holes in the numbering are
 reported before work starts; pixels are decoded one frame at a time while iterating.
 """
@@ -26,11 +28,11 @@ from fileseq.filesequence import FileSequence
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
-from lrhdr.io.images import FRAME_SUFFIXES, read_info, read_ldr
+from lrhdr.io.images import FRAME_SUFFIXES, LDR_GAMMA, read_info, read_ldr
 from lrhdr.io.metadata import natural_key, read_exposures_file, stops_from_tags
+from lrhdr.io.raw import RAW_SUFFIXES, raw_info, read_raw, white_balance_of
 from lrhdr.io.video import VideoReader
 
-_RAW_SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
 _PATTERN = re.compile(r"%\d*d|[#@]+")
 
 
@@ -43,6 +45,8 @@ class FrameSource(ABC):
         fps: frames per second; None where unknown.
         size: (height, width).
         exposures_stops: stops of one period, beginning with the first frame; None where the clip does not say.
+        is_linear: whether the files hold linear light (float images, raw), which is encoded on reading: a response
+            curve has nothing to say about them.
         audio: the file whose audio belongs to the clip; None where there is none. It runs on the clock of `times`.
     """
 
@@ -51,6 +55,7 @@ class FrameSource(ABC):
     fps: Fraction | None
     size: tuple[int, int]
     exposures_stops: tuple[float, ...] | None
+    is_linear: bool = False
     audio: Path | None = None
 
     @abstractmethod
@@ -100,7 +105,12 @@ class FrameSource(ABC):
 
 
 class ImageSequence(FrameSource):
-    """Image files, one frame each."""
+    """Image files, one frame each.
+
+    Attributes:
+        files: in order.
+        infos: their headers.
+    """
 
     def __init__(self, files: Sequence[Path], name: str) -> None:
         """Read the headers of all files.
@@ -112,12 +122,16 @@ class ImageSequence(FrameSource):
         Raises:
             InputError: a header cannot be read, or the sizes differ.
         """
-        infos = [read_info(file) for file in files]
+        self._raw = _kind(files[0]) in RAW_SUFFIXES
+        infos = [raw_info(file) if self._raw else read_info(file) for file in files]
         for info in infos[1:]:
             if info.size != infos[0].size:
                 found, expected = (f"{width}x{height}" for height, width in (info.size, infos[0].size))
                 raise InputError(f"{info.path}: found {found} pixels, expected {expected} as in {infos[0].path.name}")
         self.files = tuple(files)
+        self.infos = tuple(infos)
+        self.is_linear = infos[0].is_linear
+        self._white_balance = white_balance_of(files[0]) if self._raw else None
         self.name = name
         self.n_frames = len(infos)
         self.fps = None
@@ -127,11 +141,16 @@ class ImageSequence(FrameSource):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.frames`."""
         for file in self.files[start:stop]:
-            image = read_ldr(file)
+            image = self._read(file)
             if image.shape[:2] != self.size:  # the file was replaced since its header was read
                 found, expected = (f"{width}x{height}" for height, width in (image.shape[:2], self.size))
                 raise InputError(f"{file}: found {found} pixels, expected {expected}")
             yield image
+
+    def _read(self, file: Path) -> NDArray[np.float32]:
+        if self._white_balance is None:
+            return read_ldr(file)
+        return np.power(read_raw(file, self._white_balance), np.float32(1 / LDR_GAMMA))
 
 
 class VideoFile(FrameSource):
@@ -214,10 +233,8 @@ def open_frames(path: str | os.PathLike[str]) -> FrameSource:
         return ImageSequence(files, given.resolve().name)
     if given.is_file():
         suffix = given.suffix.lower()
-        if suffix in FRAME_SUFFIXES:
+        if suffix in FRAME_SUFFIXES | RAW_SUFFIXES:
             raise InputError(f"{given}: found one frame, expected a folder of frames, a pattern, or a video file")
-        if suffix in _RAW_SUFFIXES:
-            raise InputError(f"{given}: found one raw image, expected a folder of frames (16-bit TIFF) or a video file")
         return VideoFile(given)
     if _PATTERN.search(given.name):
         return ImageSequence(
@@ -232,11 +249,10 @@ def _folder_frames(folder: Path) -> list[Path]:
         visible = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror})") from error
-    files = sorted((p for p in visible if p.suffix.lower() in FRAME_SUFFIXES), key=natural_key)
+    kinds_of_frame = FRAME_SUFFIXES | RAW_SUFFIXES
+    files = sorted((p for p in visible if p.suffix.lower() in kinds_of_frame), key=natural_key)
     if not files:
-        raw = sum(p.suffix.lower() in _RAW_SUFFIXES for p in visible)
-        found = f"{raw} raw files (convert them to 16-bit TIFF first)" if raw else "no frames"
-        raise InputError(f"{folder}: found {found}, expected images: {', '.join(sorted(FRAME_SUFFIXES))}")
+        raise InputError(f"{folder}: found no frames, expected images: {', '.join(sorted(kinds_of_frame))}")
     kinds = Counter(_kind(p) for p in files)
     if len(kinds) > 1:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

@@ -102,7 +102,8 @@ def hlg_signal(light: Image) -> Image:
         light: (H, W, 3), cd/m², BT.2020, at most `HLG_PEAK`.
 
     Returns:
-        (H, W, 3) float32 in [0, 1], exact to 0.1 codes of 10 bits.
+        (H, W, 3) float32 in [0, 1], exact to 0.2 codes of 10 bits; clipped, because a bright saturated colour may need
+        more light than HLG has for it.
     """
     display = light / np.float32(HLG_PEAK)
     brightness = cv2.transform(display, np.array([HLG_LUMA], np.float32))

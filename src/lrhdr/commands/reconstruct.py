@@ -39,6 +39,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     result.add_argument("--frames", metavar="A:B", help="only these frames, counted from 0, B excluded")
     result.add_argument("--fps", help="frame rate, as 24 or 30000/1001 (default: the input's)")
     result.add_argument("--sheet", metavar="FILE", help="also write a contact sheet (PNG)")
+    result.add_argument(
+        "--report",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="also write a report to look at in a browser (to DIR/report, or FOLDER)",
+    )
     result.add_argument("--overwrite", action="store_true", help="replace the frames of an earlier run in the folder")
     videos = parser.add_argument_group("videos (with the input's time stamps and audio)")
     videos.add_argument("--hdr10", metavar="FILE", help="also write HDR10 (.mp4, .mov, .mkv; .webm is AV1)")
@@ -56,7 +63,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--peak-luminance", type=float, metavar="CD", help="cd/m² towards which HDR10 highlights bend (default: none)"
     )
     videos.add_argument("--codec", choices=("hevc", "av1"), help="of HDR10 and HLG (default: hevc)")
-    videos.add_argument("--crf", type=float, metavar="N", help="their quality, lower is better (default: 18; AV1: 22)")
+    videos.add_argument(
+        "--encoder-crf", type=float, metavar="N", help="their quality, lower is better (default: 14; AV1: 16)"
+    )
     videos.add_argument("--encoder-preset", metavar="P", help="their speed (default: x265 fast; SVT-AV1 8)")
     videos.add_argument(
         "--audio", action=argparse.BooleanOptionalAction, default=True, help="pass the input's audio through"

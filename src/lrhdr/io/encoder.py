@@ -151,7 +151,8 @@ class Encoder:
         container = CONTAINERS.get(self.path.suffix.lower(), "mp4")
         with self._failing():
             self._sink = _Sink(self._temporary)
-            self._container: Any = cast(Any, av.open(self._sink, "w", format=container))
+            options = {"movie_timescale": str(self._clock())} if container in ("mp4", "mov") else {}
+            self._container: Any = cast(Any, av.open(self._sink, "w", format=container, options=options))
             if comment is not None:
                 self._container.metadata["comment"] = comment
             self._stream: Any = self._container.add_stream(stream.codec, rate=timing.rate)
@@ -228,6 +229,12 @@ class Encoder:
             self.close()
         else:
             self.abort()
+
+    def _clock(self) -> int:
+        """Units per second for the offset between streams in MP4; its default of 1000 would round time stamps."""
+        denominator = self._timing.time_base.denominator
+        fine = math.lcm(denominator, 48000)  # most audio counts in this
+        return fine if fine <= _LARGEST_TIME_BASE else denominator
 
     def _mux(self, packets: Any) -> None:
         for packet in packets:

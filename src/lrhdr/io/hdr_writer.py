@@ -118,16 +118,16 @@ class HdrCoding:
         colour = (_BT2020_PRIMARIES, TRANSFERS[transfer], _BT2020_MATRIX)
         params = self._x265(transfer, levels) if self.codec == "hevc" else self._svt(transfer, levels)
         if self.codec == "hevc" and width < 64:
-            params["no-asm"] = "1"  # x265's AVX2 code writes outside its buffers at widths such as 34 and 48
+            params["no-cutree"] = "1"  # with it, x265 4.2 writes outside its buffers at widths such as 34 and 48
         joined = ":".join(f"{key}={value}" for key, value in params.items())
         # The libraries write what they do straight to the terminal, if they are let.
         if self.codec == "hevc":
-            options = {"crf": f"{18 if self.crf is None else self.crf:g}", "preset": self.preset or "fast"}
+            options = {"crf": f"{14 if self.crf is None else self.crf:g}", "preset": self.preset or "fast"}
             return StreamSettings(
                 "libx265", "yuv420p10le", {**options, "x265-params": f"log-level=error:{joined}"}, colour, "hvc1"
             )
         os.environ.setdefault("SVT_LOG", "1")
-        options = {"crf": f"{22 if self.crf is None else self.crf:g}", "preset": self.preset or "8"}
+        options = {"crf": f"{16 if self.crf is None else self.crf:g}", "preset": self.preset or "8"}
         return StreamSettings("libsvtav1", "yuv420p10le", {**options, "svtav1-params": joined}, colour)
 
     def _x265(self, transfer: str, levels: LightLevels | None) -> dict[str, str]:

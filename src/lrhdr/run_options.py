@@ -52,6 +52,7 @@ class RunOptions:
         encoder_preset: their encoder's preset; None for its default.
         audio: pass the input's audio on to the videos.
         sheet: file of a contact sheet PNG; None for none.
+        report: folder of a report (`index.html`); "" for `report` in the output folder; None for none.
         overwrite: throw away frames of an earlier run in the folder.
     """
 
@@ -86,6 +87,7 @@ class RunOptions:
     encoder_preset: str | None = None
     audio: bool = True
     sheet: str | None = None
+    report: str | None = None
     overwrite: bool = False
 
 

@@ -15,6 +15,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,7 +36,11 @@ from lrhdr.report import contact_sheet
 from lrhdr.run_options import RunOptions, file_stem, find_schedule, parse_range, parse_rate
 from lrhdr.run_videos import RunVideos, plan_videos, video_lines
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
+from lrhdr.viewer.report_html import ReportClip, ReportWriter
 from lrhdr.weights import load_pretrained
+
+DEFAULT_RATE = 24
+"""Frames per second of the report's player, for clips that do not say theirs."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class RunResult:
         seconds: time spent on reconstruction and writing, without loading the method and without the videos.
         videos: the videos that were asked for.
         sheet: the contact sheet, if asked for.
+        report: the report's page, if asked for.
     """
 
     folder: Path
@@ -57,6 +63,7 @@ class RunResult:
     seconds: float
     videos: RunVideos
     sheet: Path | None
+    report: Path | None = None
 
 
 def run(source_path: str, output: str, options: RunOptions, progress: Progress | None = None) -> RunResult:
@@ -112,9 +119,14 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
         **_fingerprint(source),
     }
     open_folder(clip, settings, overwrite=options.overwrite)
+    reporter = _open_report(clip, options, schedule, source, wanted, gain, rate, settings)
+    looked_at = set() if sheet_index is None else {sheet_index}
+    if reporter is not None:
+        looked_at |= reporter.missing()
+        reconstructor.keep_maps = bool(layers) or looked_at
     wanted_layers = ",".join(layers)
     done = {i for i in wanted if clip.is_complete(i, wanted_layers)}
-    compute = set(wanted) - done | ({sheet_index} if sheet_index is not None else set())
+    compute = set(wanted) - done | looked_at
 
     started = time.perf_counter()
     written = 0
@@ -133,6 +145,8 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
             index = frame.index
             if index == sheet_index:
                 sheet = frame
+            if reporter is not None and reporter.wants(index):
+                reporter.add(frame)
             if index not in done:
                 attributes = style.attributes(
                     frame.exposure,
@@ -153,7 +167,37 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
     sheet_path = Path(options.sheet) if options.sheet else None
     if sheet is not None and sheet_path is not None:
         _write_sheet(sheet_path, sheet, schedule, seconds, f"{clip.name}, {weights_name}", source.n_frames)
-    return RunResult(clip.folder, frames, written, elapsed, plan.make(frames, report), sheet_path)
+    videos = plan.make(frames, report)
+    page = None
+    if reporter is not None:
+        page = reporter.finish(dict(zip(wanted, frames, strict=True)), partial(report, "report"))
+    return RunResult(clip.folder, frames, written, elapsed, videos, sheet_path, page)
+
+
+def _open_report(
+    clip: ClipFiles,
+    options: RunOptions,
+    schedule: ExposureSchedule,
+    source: FrameSource,
+    wanted: range,
+    gain: float,
+    rate: Fraction | None,
+    settings: dict[str, Any],
+) -> ReportWriter | None:
+    if options.report is None:
+        return None
+    about = ReportClip(
+        title=clip.name,
+        size=source.size,
+        exposures=tuple(schedule.exposure(i) for i in range(schedule.n_exposures)),
+        gain=gain,
+        scale=options.scale,
+        colorspace=options.colorspace,
+        rate=float(rate or DEFAULT_RATE),
+        settings=settings,
+    )
+    folder = Path(options.report) if options.report else clip.folder / "report"
+    return ReportWriter(folder, about, wanted, fresh=options.overwrite)
 
 
 def _start_timecode(options: RunOptions, source_path: str, rate: Fraction | None) -> Timecode | None:
@@ -177,7 +221,8 @@ def _start_timecode(options: RunOptions, source_path: str, rate: Fraction | None
 def _check_targets(source_path: str, output: str, options: RunOptions) -> None:
     """Refuse options that would write over the input."""
     source = Path(source_path).resolve()
-    targets = {"output": output} | {what: getattr(options, what) for what in ("preview", "hdr10", "hlg", "sheet")}
+    names = ("preview", "hdr10", "hlg", "sheet", "report")
+    targets = {"output": output} | {what: getattr(options, what) for what in names}
     taken = {source: "input"}
     for what, target in targets.items():
         if target:
@@ -277,6 +322,8 @@ def summary(result: RunResult) -> str:
     lines += video_lines(result.videos)
     if result.sheet is not None:
         lines.append(f"contact sheet: {result.sheet}")
+    if result.report is not None:
+        lines.append(f"report, for a browser: {result.report}")
     if result.written:
         each = result.seconds / result.written
         lines.append(f"computed {result.written} in {result.seconds:.1f} s, {each:.2f} s per frame")

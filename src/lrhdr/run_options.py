@@ -48,7 +48,7 @@ class RunOptions:
             longest of two, the middle one of three.
         peak_luminance: cd/m² towards which the highlights of the HDR10 video bend; None leaves them.
         codec: of the HDR videos, "hevc" or "av1"; None for HEVC (AV1 in .webm).
-        crf: their constant rate factor; None for the codec's default.
+        encoder_crf: their constant rate factor; None for the codec's default.
         encoder_preset: their encoder's preset; None for its default.
         audio: pass the input's audio on to the videos.
         sheet: file of a contact sheet PNG; None for none.
@@ -83,7 +83,7 @@ class RunOptions:
     anchor: str | None = None
     peak_luminance: float | None = None
     codec: str | None = None
-    crf: float | None = None
+    encoder_crf: float | None = None
     encoder_preset: str | None = None
     audio: bool = True
     sheet: str | None = None

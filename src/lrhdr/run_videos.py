@@ -163,7 +163,8 @@ def source_timing(options: RunOptions, source: FrameSource, wanted: range) -> tu
 
 def _coding(options: RunOptions, paths: Sequence[Path | None]) -> HdrCoding:
     webm = any(p is not None and p.suffix.lower() == ".webm" for p in paths)
-    return HdrCoding(options.codec or ("av1" if webm else "hevc"), options.crf, options.encoder_preset, options.threads)
+    codec = options.codec or ("av1" if webm else "hevc")
+    return HdrCoding(codec, options.encoder_crf, options.encoder_preset, options.threads)
 
 
 def video_lines(videos: RunVideos) -> list[str]:

@@ -46,13 +46,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="FOLDER",
         help="also write a report to look at in a browser (to DIR/report, or FOLDER)",
     )
-    result.add_argument(
-        "--report",
-        nargs="?",
-        const="",
-        metavar="FOLDER",
-        help="also write a report to look at in a browser (to DIR/report, or FOLDER)",
-    )
     result.add_argument("--overwrite", action="store_true", help="replace the frames of an earlier run in the folder")
     videos = parser.add_argument_group("videos (with the input's time stamps and audio)")
     videos.add_argument("--hdr10", metavar="FILE", help="also write HDR10 (.mp4, .mov, .mkv; .webm is AV1)")

@@ -100,9 +100,10 @@ def write_preview(path: Path, clip: FrameClip, report: Progress) -> bool:
     height, width = read_exr(paths[0]).shape[:2]
     make_parent(path)
     timing = clip.timing
-    writer = VideoWriter(path, timing.rate, (height, width), times=timing.times, sound=clip.sound, comment=comment)
     report("preview", 0, len(paths))
-    with writer as video:
+    with VideoWriter(
+        path, timing.rate, (height, width), times=timing.times, sound=clip.sound, comment=comment
+    ) as video:
         for i, picture in enumerate(_ahead(lambda p: display(load(p), exposure), paths)):
             video.write(picture)
             report("preview", i + 1, len(paths))
@@ -224,11 +225,10 @@ def _encode(
     height, width = read_exr(clip.frames[0]).shape[:2]
     make_parent(path)
     what = {"pq": "HDR10", "hlg": "HLG"}[transfer]
-    writer = HdrVideoWriter(
-        path, clip.timing, (height, width), transfer, coding, levels=levels, sound=clip.sound, comment=comment
-    )
     report(what, 0, len(clip.frames))
-    with writer as video:
+    with HdrVideoWriter(
+        path, clip.timing, (height, width), transfer, coding, levels=levels, sound=clip.sound, comment=comment
+    ) as video:
         for i, codes in enumerate(_ahead(planes, clip.frames)):
             video.write(codes)
             report(what, i + 1, len(clip.frames))

@@ -263,7 +263,7 @@ class Encoder:
             if kept is not None:
                 raise output_error(self.path, kept) from error
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
-        except InputError:
+        except BaseException:  # Ctrl-C too, anywhere in the work
             self.abort()
             raise
 

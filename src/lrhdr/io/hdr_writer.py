@@ -99,7 +99,7 @@ class HdrCoding:
             raise InputError(f"codec: expected one of {', '.join(ENCODERS)}, found {self.codec!r}")
         lowest, highest = (0, 51) if self.codec == "hevc" else (1, 63)
         if self.crf is not None and not lowest <= self.crf <= highest:
-            raise InputError(f"crf: expected {lowest} to {highest} for {self.codec}, found {self.crf:g}")
+            raise InputError(f"encoder crf: expected {lowest} to {highest} for {self.codec}, found {self.crf:g}")
         known = _X265_PRESETS if self.codec == "hevc" else tuple(str(n) for n in range(14))
         if self.preset is not None and self.preset not in known:
             raise InputError(f"encoder preset: expected one of {', '.join(known)}, found {self.preset!r}")

@@ -4,6 +4,10 @@ Every baseline is `f(window, interpolated, exposures) -> hdr`:
 
 - `reference`: the linearised reference frame alone, `Γ(L_t)`.
 - `merge`: the weighted merge of the raw window without alignment, as for a tripod; ghosts on anything that moves.
+- `align`: neighbours aligned to the reference by one projective map each (`lrhdr.global_alignment`), as photographers'
+  tools do for hand-held brackets, checked against the reference, then merged.
+- `mertens`: exposure fusion (Mertens, Kautz, Van Reeth, Pacific Graphics 2007; OpenCV's) of the globally aligned
+  window. A picture to look at, not light: see `DISPLAY_REFERRED`.
 - `flow`: neighbours aligned to the reference by optical flow on exposure-matched copies, checked forward and backward
   and against the reference, then merged; the reference alone where that fails (the recipe of Kang et al., SIGGRAPH
   2003).
@@ -20,6 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,11 +33,14 @@ from lrhdr.agreement import BLUR_PX, FULL_WELL_E, READ_NOISE_E, agreement
 from lrhdr.checks import InputError, check_tensor
 from lrhdr.exposure import interpolated_exposures
 from lrhdr.filters import gaussian_blur
+from lrhdr.global_alignment import align_globally
+from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_to_reference
-from lrhdr.radiometry import ldr_to_radiance, merge_weighted, saturation_confidence, well_exposedness
+from lrhdr.radiometry import GAMMA, ldr_to_radiance, merge_weighted, saturation_confidence, well_exposedness
 from lrhdr.tonemap import mu_law
 
 Baseline = Callable[[Tensor, Tensor, Tensor], Tensor]
+Aligner = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 # Typical error of a frame that was warped or interpolated, pixels. Chosen by us: 0.2 gained 0.4 dB on real video and
 # cost 0.3 dB on generated clips of the training folders, against 0.
@@ -137,20 +146,80 @@ def completion(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tenso
     return _merge_with_reference(interpolated, between, trust, frame, exposure)
 
 
-def flow(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
-    """Merge of the reference and its neighbours, each aligned by optical flow on exposure-matched copies."""
+def _aligned(window: Tensor, exposures: Tensor, aligner: Aligner) -> tuple[Tensor, Tensor, Tensor]:
+    """The neighbours brought to the reference: frames (B, M, 3, H, W), exposures (B, M), trusts (B, M, 1, H, W)."""
     frame, exposure = _parts(window, exposures)
     others = [i for i in range(window.shape[1]) if i != window.shape[1] // 2]
-    frames, trusts = zip(
-        *(align_to_reference(window[:, i], exposures[:, i], frame, exposure) for i in others), strict=True
-    )
-    return _merge_with_reference(
-        torch.stack(frames, dim=1), exposures[:, others], torch.stack(trusts, dim=1), frame, exposure
-    )
+    frames, trusts = zip(*(aligner(window[:, i], exposures[:, i], frame, exposure) for i in others), strict=True)
+    return torch.stack(frames, dim=1), exposures[:, others], torch.stack(trusts, dim=1)
 
 
-BASELINES: dict[str, Baseline] = {"reference": reference, "merge": merge, "flow": flow, "completion": completion}
+def flow(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+    """Merge of the reference and its neighbours, each aligned by optical flow on exposure-matched copies."""
+    return _merge_with_reference(*_aligned(window, exposures, align_to_reference), *_parts(window, exposures))
+
+
+def align(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+    """Merge of the reference and its neighbours, each aligned by one projective map."""
+    return _merge_with_reference(*_aligned(window, exposures, align_globally), *_parts(window, exposures))
+
+
+def mertens(window: Tensor, interpolated: Tensor, exposures: Tensor) -> Tensor:
+    """Exposure fusion of the globally aligned window, linearised, with one factor per frame.
+
+    Each exposure gives one picture: the reference itself, and the aligned neighbours of every other exposure, averaged;
+    where they are not trusted, the reference re-exposed stands in. What OpenCV fuses is taken as a gamma-encoded
+    picture; its linear version is scaled by the least-squares factor to the merge of `align`, where that is below 1.
+    """
+    frame, exposure = _parts(window, exposures)
+    frames, frame_exposures, trusts = _aligned(window, exposures, align_globally)
+    target = _merge_with_reference(frames, frame_exposures, trusts, frame, exposure)
+    results = []
+    for b in range(len(window)):
+        stack = [frame[b]]
+        for e in dict.fromkeys(frame_exposures[b].tolist()):
+            same = frame_exposures[b] == e
+            total = trusts[b, same].sum(dim=0)
+            average = (frames[b, same] * trusts[b, same]).sum(dim=0) / total.clamp_min(1e-6)
+            re_exposed = (frame[b] * (e / float(exposure[b])) ** (1.0 / GAMMA)).clamp_max(1.0)
+            stack.append(torch.lerp(re_exposed, average, total.clamp_max(1.0)))
+        fused = ldr_to_radiance(fuse_exposures(torch.stack(stack)), 1.0)
+        lit = target[b] < 1.0
+        factor = (fused * target[b])[lit].sum() / fused.square()[lit].sum().clamp_min(1e-12) if lit.any() else 1.0
+        results.append((fused * factor).clamp(0.0, 1.0))
+    return torch.stack(results)
+
+
+def fuse_exposures(stack: Tensor) -> Tensor:
+    """OpenCV's exposure fusion with its default weights (contrast, saturation and well-exposedness, all 1).
+
+    Args:
+        stack: (M, 3, H, W), gamma-encoded pictures of one scene, in [0, 1].
+
+    Returns:
+        (3, H, W), a gamma-encoded picture in [0, 1]: display-referred, its values are no radiance.
+    """
+    # OpenCV expects codes of 0 to 255, of any type; blending may leave the range a little.
+    pictures = [np.ascontiguousarray(p.permute(1, 2, 0).float().cpu().numpy()) * np.float32(255.0) for p in stack]
+    with one_cv2_thread():
+        fused = cv2.createMergeMertens().process(pictures)
+    picture = torch.from_numpy(np.nan_to_num(np.asarray(fused, dtype=np.float32)).clip(0.0, 1.0))
+    return picture.permute(2, 0, 1).to(stack)
+
+
+BASELINES: dict[str, Baseline] = {
+    "reference": reference,
+    "mertens": mertens,
+    "merge": merge,
+    "align": align,
+    "flow": flow,
+    "completion": completion,
+}
 """Name to function, from the simplest to the best."""
+
+DISPLAY_REFERRED = frozenset({"mertens"})
+"""Baselines whose result is a picture for a screen. Its tones were chosen to look well, so scores against radiance say
+how far those tones are from the light, not how good the picture is: mark them in tables."""
 
 
 def oracle(candidates: Tensor, target: Tensor) -> Tensor:

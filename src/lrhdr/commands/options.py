@@ -9,7 +9,7 @@ from typing import Any
 from lrhdr.cache import cached_interpolators
 
 # Spelled out, because the registries import PyTorch; a test holds them equal.
-METHODS = ("lrhdr", "reference", "merge", "flow", "completion")
+METHODS = ("lrhdr", "reference", "mertens", "merge", "align", "flow", "completion")
 EVALUATION_SETS = ("generated", "hdrvideo", "video", "bench")
 
 

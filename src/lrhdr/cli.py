@@ -19,20 +19,40 @@ from lrhdr._version import __version__
 from lrhdr.checks import LrhdrError, OutputError
 from lrhdr.commands import (
     ablate,
+    bench,
     calibrate,
     compare,
     demo,
     evaluate,
     info,
+    inspect,
     interpolate,
+    recomplete,
     reconstruct,
     synthesize,
     train,
+    train_interpolator,
     weights,
 )
 from lrhdr.commands.options import Help
 
-COMMANDS = (reconstruct, calibrate, demo, info, evaluate, compare, train, ablate, synthesize, interpolate, weights)
+COMMANDS = (
+    reconstruct,
+    inspect,
+    calibrate,
+    demo,
+    info,
+    evaluate,
+    compare,
+    bench,
+    train,
+    ablate,
+    synthesize,
+    train_interpolator,
+    recomplete,
+    interpolate,
+    weights,
+)
 """In the order of the help."""
 
 

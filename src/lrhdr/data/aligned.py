@@ -7,21 +7,20 @@ changed. Flow sees the stored squares only: within a vector's length of the bord
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
-import cv2
 import torch
 from safetensors.torch import save
 
 from lrhdr.data.generated import CachedSamples, aligned_path, count_in, to_uint16
+from lrhdr.data.shards import for_each_shard
 from lrhdr.interpolate.guided import align_window
 from lrhdr.io.atomic import write_bytes
 
 
-def _align_shard(folder: str, first: int, count: int, number: int) -> int:
+def _align_shard(folder: str, number: int, first: int, count: int) -> int:
     samples = CachedSamples(folder)
     frames = []
     for index in range(first, first + count):
@@ -30,11 +29,6 @@ def _align_shard(folder: str, first: int, count: int, number: int) -> int:
     stacked = torch.stack(frames).contiguous()
     write_bytes(aligned_path(Path(folder), number), save({"aligned": stacked}))
     return count
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 def add_aligned(folder: Path | str, *, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -53,28 +47,10 @@ def add_aligned(folder: Path | str, *, workers: int = 1, progress: Callable[[int
         OutputError: a file cannot be written.
     """
     cache = Path(folder)
+
+    def finished(number: int, length: int) -> bool:
+        return count_in(aligned_path(cache, number), "aligned") == length
+
     lengths = CachedSamples(cache).shard_lengths
-    todo, first, done = [], 0, 0
-    for number, length in lengths.items():
-        if count_in(aligned_path(cache, number), "aligned") == length:
-            done += length
-        else:
-            todo.append((str(cache), first, length, number))
-        first += length
-    total = sum(lengths.values())
-    if progress:
-        progress(done, total)
-    if workers == 1:
-        for job in todo:
-            done += _align_shard(*job)
-            if progress:
-                progress(done, total)
-        return cache
-    if todo:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-            for future in as_completed([pool.submit(_align_shard, *job) for job in todo]):
-                done += future.result()
-                if progress:
-                    progress(done, total)
+    for_each_shard(lengths, finished, partial(_align_shard, str(cache)), workers=workers, progress=progress)
     return cache

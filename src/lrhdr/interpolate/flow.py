@@ -77,12 +77,12 @@ def warp(image: Array, flow: Array, scale: float, grid: tuple[Array, Array]) -> 
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def _resize(array: Array, size: tuple[int, int], mode: int) -> Array:
+def resize(array: Array, size: tuple[int, int], mode: int) -> Array:
     """Resize (H, W) or (H, W, C) to `size`, given as OpenCV does: (width, height)."""
     return np.asarray(cv2.resize(array, size, interpolation=mode), dtype=np.float32)
 
 
-def _luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
+def luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     """8-bit luminance of a gamma-encoded (H, W, 3) frame, its shadows raised as by a gain in linear light.
 
     The gain is k = g^(1/γ) on code values near black and falls to 1 at white, `k y / (1 + (k - 1) y)`. A plain gain
@@ -108,7 +108,7 @@ def dis(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Array:
 
 def _estimate(first: Array, second: Array, gain: float) -> tuple[Array, Array]:
     """DIS flow first -> second and second -> first, each (H, W, 2) in pixels."""
-    a, b = _luminance8(first, gain), _luminance8(second, gain)
+    a, b = luminance8(first, gain), luminance8(second, gain)
     return dis(a, b), dis(b, a)
 
 
@@ -147,7 +147,7 @@ def _splat(flow: Array, scale: float, votes: Array, grid: tuple[Array, Array]) -
     return planes[0], np.ascontiguousarray(planes[1:].transpose(1, 2, 0))
 
 
-def _intermediate(flow01: Array, flow10: Array, fraction: float) -> tuple[Array, Array, Array]:
+def intermediate(flow01: Array, flow10: Array, fraction: float) -> tuple[Array, Array, Array]:
     """Velocity (first -> second, pixels) at time `fraction`, and how well each frame sees each pixel there.
 
     Returns:
@@ -156,8 +156,8 @@ def _intermediate(flow01: Array, flow10: Array, fraction: float) -> tuple[Array,
     height, width = flow01.shape[:2]
     small = ((width + 1) // 2, (height + 1) // 2)
     shrink = np.array([small[0] / width, small[1] / height], dtype=np.float32)
-    f01 = _resize(flow01, small, cv2.INTER_AREA) * shrink
-    f10 = _resize(flow10, small, cv2.INTER_AREA) * shrink
+    f01 = resize(flow01, small, cv2.INTER_AREA) * shrink
+    f10 = resize(flow10, small, cv2.INTER_AREA) * shrink
     grid = pixel_grid(small[1], small[0])
     pixel = float(shrink.mean())
     votes0, sum0 = _splat(f01, fraction, _votes(f01, f10, pixel, grid), grid)
@@ -168,16 +168,16 @@ def _intermediate(flow01: Array, flow10: Array, fraction: float) -> tuple[Array,
     total = (1.0 - fraction) * votes0 + fraction * votes1 + tiny
     velocity = ((1.0 - fraction) * sum0 - fraction * sum1 + fallback) / total[..., None]
     full = (width, height)
-    up = _resize(velocity.astype(np.float32), full, cv2.INTER_LINEAR) / shrink
-    seen0 = _resize(np.minimum(votes0, np.float32(1.0)), full, cv2.INTER_LINEAR)
-    seen1 = _resize(np.minimum(votes1, np.float32(1.0)), full, cv2.INTER_LINEAR)
+    up = resize(velocity.astype(np.float32), full, cv2.INTER_LINEAR) / shrink
+    seen0 = resize(np.minimum(votes0, np.float32(1.0)), full, cv2.INTER_LINEAR)
+    seen1 = resize(np.minimum(votes1, np.float32(1.0)), full, cv2.INTER_LINEAR)
     return up, seen0, seen1
 
 
 def _interpolate_one(first: Array, second: Array, fraction: float, gain: float) -> Array:
     """Interpolate one pair of (H, W, 3) frames."""
     flow01, flow10 = _estimate(first, second, gain)
-    velocity, seen0, seen1 = _intermediate(flow01, flow10, fraction)
+    velocity, seen0, seen1 = intermediate(flow01, flow10, fraction)
     grid = pixel_grid(*first.shape[:2])
     warped0 = warp(first, velocity, -fraction, grid)
     warped1 = warp(second, velocity, 1.0 - fraction, grid)
@@ -216,7 +216,7 @@ def dis_flow(first: Tensor, second: Tensor, gain: float = 1.0) -> Tensor:
         return first.new_zeros(first.shape[0], 2, *first.shape[-2:])
     with one_cv2_thread():
         pairs = zip(to_arrays(first), to_arrays(second), strict=True)
-        flows = [dis(_luminance8(a, gain), _luminance8(b, gain)) for a, b in pairs]
+        flows = [dis(luminance8(a, gain), luminance8(b, gain)) for a, b in pairs]
     return to_tensor(np.stack(flows), first)
 
 

@@ -63,8 +63,8 @@ def align_to_reference(
         ratios = (reference_exposure / exposure).tolist()
         for item, own, ratio in zip(to_arrays(frame), to_arrays(reference), ratios, strict=True):
             # The shorter of the two is gained, and clips where the longer does: both copies show the same.
-            copy = _clipped_luminance8(item, max(ratio, 1.0))
-            own_copy = _clipped_luminance8(own, max(1.0 / ratio, 1.0))
+            copy = clipped_luminance8(item, max(ratio, 1.0))
+            own_copy = clipped_luminance8(own, max(1.0 / ratio, 1.0))
             flow = dis(own_copy, copy)
             grid = pixel_grid(*own_copy.shape)
             error = np.square(flow + warp(dis(copy, own_copy), flow, 1.0, grid)).sum(axis=-1)
@@ -95,7 +95,7 @@ def align_window(window: Tensor, exposures: Tensor) -> Tensor:
     )
 
 
-def _clipped_luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
+def clipped_luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light, channels clipped at 1."""
     # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.
     gained = np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))

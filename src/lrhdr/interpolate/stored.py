@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from lrhdr.cache import interpolator_file
 from lrhdr.checks import WeightsError
 from lrhdr.interpolate.base import Interpolator
+from lrhdr.interpolate.compact import CompactInterpolator
+from lrhdr.interpolate.compact_net import CompactConfig, CompactNet
 from lrhdr.interpolate.film import Film, FilmInterpolator
 from lrhdr.interpolate.film_config import FilmConfig
 from lrhdr.interpolate.rife import Rife, RifeConfig, RifeInterpolator
@@ -26,6 +28,7 @@ from lrhdr.interpolate.rife import Rife, RifeConfig, RifeInterpolator
 METADATA_KEY = "lrhdr-interpolator"
 
 _NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "compact": lambda config: CompactNet(CompactConfig.from_dict(config)),
     "film": lambda config: Film(FilmConfig.from_dict(config)),
     "rife": lambda config: Rife(RifeConfig.from_dict(config)),
 }
@@ -133,6 +136,38 @@ def read_stored(path: Path) -> tuple[StoredRecord, dict[str, Tensor]]:
     return record, tensors
 
 
+BUNDLED = Path(__file__).parents[1] / "weights" / "interpolators"
+
+
+def load_bundled(name: str) -> Interpolator:
+    """Build an interpolator whose weights come with the package.
+
+    Raises:
+        WeightsError: the package lacks the file, or it is damaged.
+    """
+    return build_interpolator(BUNDLED / f"{name}.safetensors", name)
+
+
+def build_interpolator(path: Path, name: str) -> Interpolator:
+    """Build an interpolator from a file of the layout that `read_stored` reads.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    record, tensors = read_stored(path)
+    try:
+        network = build_network(record.architecture, record.config)
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    load_into(network, tensors, str(path))
+    if isinstance(network, Film):
+        return FilmInterpolator(network, name)
+    if isinstance(network, CompactNet):
+        return CompactInterpolator(network, name)
+    assert isinstance(network, Rife), "the architectures are those three"
+    return RifeInterpolator(network, "tempered" if name == "rife-tempered" else "published", name)
+
+
 def load_stored(name: str, *, as_name: str | None = None, hint: str = "") -> Interpolator:
     """Build an interpolator from the cache.
 
@@ -148,13 +183,4 @@ def load_stored(name: str, *, as_name: str | None = None, hint: str = "") -> Int
     if not path.is_file():
         how = f"; {hint}" if hint else ""
         raise WeightsError(f"interpolator {as_name or name}: expected its weights at {path}, found nothing{how}")
-    record, tensors = read_stored(path)
-    try:
-        network = build_network(record.architecture, record.config)
-    except ValueError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    load_into(network, tensors, str(path))
-    if isinstance(network, Film):
-        return FilmInterpolator(network, as_name or name)
-    assert isinstance(network, Rife), "the architectures are those two"
-    return RifeInterpolator(network, "tempered" if as_name == "rife-tempered" else "published", as_name or name)
+    return build_interpolator(path, as_name or name)

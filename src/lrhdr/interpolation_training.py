@@ -1,0 +1,387 @@
+"""The trainer of the compact interpolator: pairs from sample caches, loss in the T domain at the pair's exposure.
+
+One process; small enough for a CPU core. What a step sees depends on (seed, step, slot) alone, so a run that was
+stopped and started again gives the same weights as one that was not. The run's folder holds `last.pt`, `log.csv` and
+`<name>.safetensors`, the moving average, as `lrhdr.interpolate.stored` reads it.
+
+Loss: L1 of the result in the T domain, 0.005 log(MSE) per pair (so that every pair counts by its decibels), and 0.1 of
+the L1 of both frames fetched along the refined flow, weighted by what the result uses of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import os
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lrhdr._version import __version__
+from lrhdr.checkpoint import load_checkpoint, save_checkpoint
+from lrhdr.checks import InputError, LrhdrError
+from lrhdr.data.motion import CachedPairs, PairSample, add_motion
+from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in
+from lrhdr.interpolate.stored import METADATA_KEY, StoredRecord
+from lrhdr.io.atomic import replacing
+from lrhdr.radiometry import GAMMA
+from lrhdr.tonemap import mu_law
+from lrhdr.training_run import update_average
+
+_BORDER = 8  # px of each crop or sample whose motion leaves it; no loss, no score there
+_LOG_FLOOR = 1e-5  # mean squared error below which a pair stops counting: 50 dB
+_COLUMNS = ("step", "minutes", "lr", "loss", "psnr", "validation", "interpolated")
+
+
+@dataclass(frozen=True)
+class InterpolationTrainConfig:
+    """Everything that a run depends on; read from TOML by `load_interpolation_config`.
+
+    Attributes:
+        data: caches made by `lrhdr synthesize`; motion is added where it lacks.
+        shares: how often each cache is drawn from; all alike when empty.
+        output: run folder.
+        name: of the weights file.
+        network: changes to `CompactConfig`.
+        steps: optimiser steps in all.
+        batch: pairs per step.
+        crop: side of the square crops, px, a multiple of 4.
+        lr: peak learning rate; linear warm-up, then a cosine to `lr_final`.
+        lr_final: where the cosine ends.
+        warmup: steps.
+        weight_decay: of AdamW.
+        clip_gradient: largest gradient norm.
+        ema: decay of the moving average that is validated and saved.
+        no_reference: share of pairs that are shown without their reference.
+        same_frame: share of pairs whose second frame is the first, as at the ends of a video.
+        seed: of initialisation, data order and augmentation.
+        validation: samples held out from the end of each cache.
+        validate_every: steps between validations (and checkpoints).
+        log_every: steps between log lines.
+        threads: torch threads.
+    """
+
+    data: tuple[str, ...]
+    output: str
+    name: str = "compact"
+    shares: tuple[float, ...] = ()
+    network: CompactConfig = field(default_factory=CompactConfig)
+    steps: int = 6000
+    batch: int = 4
+    crop: int = 192
+    lr: float = 1e-3
+    lr_final: float = 5e-6
+    warmup: int = 100
+    weight_decay: float = 1e-4
+    clip_gradient: float = 1.0
+    ema: float = 0.998
+    no_reference: float = 0.1
+    same_frame: float = 0.05
+    seed: int = 1
+    validation: int = 128
+    validate_every: int = 1000
+    log_every: int = 50
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the values (lists from a file become tuples).
+
+        Raises:
+            InputError: a value outside its range.
+        """
+        object.__setattr__(self, "data", tuple(self.data))
+        object.__setattr__(self, "shares", tuple(self.shares) or (1.0,) * len(self.data))
+        checks = {
+            "data": len(self.data) > 0,
+            "shares": len(self.shares) == len(self.data) and min(self.shares, default=0.0) > 0.0,
+            "steps": self.steps >= 1,
+            "batch": self.batch >= 1,
+            "crop": self.crop > 2 * _BORDER and self.crop % CompactNet.MULTIPLE == 0,
+            "lr": min(self.lr, self.lr_final) > 0.0,
+            "ema": 0.0 <= self.ema < 1.0,
+            "no_reference": 0.0 <= self.no_reference + self.same_frame <= 1.0,
+            "validation": self.validation >= 1,
+        }
+        for name, fine in checks.items():
+            if not fine:
+                raise InputError(f"training configuration: {name} = {getattr(self, name)} is out of range")
+
+
+def load_interpolation_config(path: str | os.PathLike[str]) -> InterpolationTrainConfig:
+    """Read a TOML file whose keys are the fields of `InterpolationTrainConfig`.
+
+    Raises:
+        InputError: missing file, bad TOML, unknown keys, bad values.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: not a readable TOML file ({error})") from None
+    unknown = sorted(set(values) - {f.name for f in fields(InterpolationTrainConfig)})
+    if unknown:
+        raise InputError(f"{path}: unknown keys {unknown}")
+    try:
+        if "network" in values:
+            values["network"] = CompactConfig.from_dict(values["network"])
+        return InterpolationTrainConfig(**values)
+    except LrhdrError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def augment(pair: PairSample, config: InterpolationTrainConfig, generator: torch.Generator) -> PairSample:
+    """Random crop, flips, transposition, channel order, time reversal; sometimes no reference, or one frame twice.
+
+    Args:
+        pair: unbatched.
+        config: crop and shares.
+        generator: where the numbers come from; nine draws and a permutation whatever they are.
+
+    Returns:
+        The pair, (crop, crop) px.
+
+    Raises:
+        InputError: the samples are smaller than the crop.
+    """
+    draw = torch.rand(9, generator=generator).tolist()
+    order = torch.randperm(3, generator=generator)
+    height, width = pair.target.shape[-2:]
+    if min(height, width) < config.crop:
+        raise InputError(f"crop: expected samples of at least {config.crop} px, found {height}x{width}")
+    # Whole steps of the network's grid keep motion at half resolution in place.
+    step = CompactNet.MULTIPLE
+    top = int(draw[0] * ((height - config.crop) // step + 1)) * step
+    left = int(draw[1] * ((width - config.crop) // step + 1)) * step
+
+    def crop(x: Tensor, scale: int = 1) -> Tensor:
+        size = config.crop // scale
+        x = x[..., top // scale : top // scale + size, left // scale : left // scale + size]
+        axes = [axis for axis, chance in ((-1, draw[2]), (-2, draw[3])) if chance < 0.5]
+        x = x.flip(axes) if axes else x
+        return x.transpose(-1, -2) if draw[4] < 0.5 else x
+
+    first, second, reference, target = (crop(x) for x in (pair.first, pair.second, pair.reference, pair.target))
+    motion = crop(pair.motion, 2).clone()
+    if draw[4] < 0.5:
+        motion = motion[[1, 0, 3, 2, 5, 4, 6, 7]]
+    # After a transposition the axis that was flipped is the other one.
+    if draw[2] < 0.5:
+        motion[[1, 3, 5] if draw[4] < 0.5 else [0, 2, 4]] *= -1.0
+    if draw[3] < 0.5:
+        motion[[0, 2, 4] if draw[4] < 0.5 else [1, 3, 5]] *= -1.0
+    if draw[5] < 0.5:
+        first, second, reference, target = (x[order] for x in (first, second, reference, target))
+    fraction, ratio = pair.fraction, pair.ratio
+    if draw[6] < 0.5:
+        first, second, fraction = second, first, 1.0 - fraction
+        motion = torch.cat((motion[2:4], motion[0:2], -motion[4:6], motion[[7, 6]]))
+    if draw[7] < config.no_reference:
+        motion[0:2], motion[2:4] = -fraction * motion[4:6], (1.0 - fraction) * motion[4:6]
+        reference = stand_in(first[None], second[None], motion[None], fraction[None])[0]
+        ratio = torch.ones_like(ratio)
+    elif draw[7] < config.no_reference + config.same_frame:
+        second = first
+        motion = torch.cat((motion[0:2], motion[0:2], torch.zeros_like(motion[4:6]), torch.ones_like(motion[6:8])))
+    parts = first, second, reference, motion, fraction, pair.gain, ratio, pair.exposure, target
+    return PairSample(*(x.contiguous() for x in parts))
+
+
+def errors(prediction: Tensor, pair: PairSample) -> Tensor:
+    """Difference to the truth in the T domain, as the HDR merge sees it, (B, 3, H, W).
+
+    The truth is clipped where the pair's exposure clips: an interpolated frame cannot know more.
+    """
+    exposure = pair.exposure.view(-1, 1, 1, 1)
+    radiance = prediction.clamp_min(0.0) ** GAMMA / exposure
+    return mu_law(radiance) - mu_law(torch.minimum(pair.target, 1.0 / exposure))
+
+
+def run_network(network: CompactNet, pair: PairSample) -> tuple[Tensor, Tensor]:
+    """The interpolated frames (B, 3, H, W) of a batch, and the training loss (scalar)."""
+    output = network(pair.first, pair.second, pair.reference, pair.motion, pair.fraction, pair.gain, pair.ratio)
+    made = blend(pair.first, pair.second, output)
+    inside = slice(_BORDER // 2, -(_BORDER // 2))
+    error = errors(made.frame, pair)[..., inside, inside]
+    loss = error.abs().mean() + 0.005 * torch.log(error.square().flatten(1).mean(dim=1) + _LOG_FLOOR).mean()
+    for i, frame in enumerate(made.refined):
+        vote = made.votes[:, i : i + 1].detach()
+        loss = loss + 0.1 * (errors(frame, pair).abs() * (vote + 0.1)).mean()
+    return made.frame, loss
+
+
+def _batch(pairs: list[PairSample]) -> PairSample:
+    return PairSample(*(torch.stack(parts) for parts in zip(*pairs, strict=True)))
+
+
+def _draw(caches: list[CachedPairs], config: InterpolationTrainConfig, step: int) -> PairSample:
+    drawn = []
+    for slot in range(config.batch):
+        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * 4096 + slot)
+        cache = caches[int(torch.multinomial(torch.tensor(config.shares), 1, generator=generator))]
+        index = int(torch.randint(len(cache) - config.validation, (), generator=generator))
+        which = int(torch.randint(len(cache.pairs), (), generator=generator))
+        drawn.append(augment(cache.pair(index, which), config, generator))
+    return _batch(drawn)
+
+
+def _held_out(caches: list[CachedPairs], config: InterpolationTrainConfig) -> Iterator[tuple[PairSample, Tensor]]:
+    """Held-out pairs, and what the cache's own interpolator made of them."""
+    for cache in caches:
+        for index in range(len(cache) - config.validation, len(cache)):
+            for which in range(len(cache.pairs)):
+                yield _batch([cache.pair(index, which)]), cache.samples[index].interpolated[which][None]
+
+
+@torch.no_grad()
+def validate_interpolation(
+    network: CompactNet, caches: list[CachedPairs], config: InterpolationTrainConfig
+) -> dict[str, float]:
+    """Mean PSNR_T (dB) over held-out pairs, of the network and of the interpolator that the cache was made with.
+
+    Keys: "validation", "interpolated", and both for pairs that are shorter and longer than their reference.
+    """
+    network.eval()
+    inside = slice(_BORDER, -_BORDER)
+    sums: dict[str, list[float]] = {}
+    for pair, made in _held_out(caches, config):
+        own, _ = run_network(network, pair)
+        kind = "short" if float(pair.ratio) > 1.0 else "long"
+        for name, frame in (("validation", own), ("interpolated", made)):
+            mse = float(errors(frame, pair)[..., inside, inside].square().mean())
+            score = -10.0 * math.log10(max(mse, 1e-12))
+            for key in (name, f"{name}_{kind}"):
+                sums.setdefault(key, []).append(score)
+    return {key: sum(values) / len(values) for key, values in sorted(sums.items())}
+
+
+def _rate(step: int, config: InterpolationTrainConfig) -> float:
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.lr_final + (config.lr - config.lr_final) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def save_interpolator(path: Path, network: CompactNet, settings: dict[str, Any], scores: dict[str, float]) -> None:
+    """Write weights as `lrhdr.interpolate.stored.read_stored` reads them; the run's settings stand in the metadata.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    record = StoredRecord(
+        architecture="compact",
+        config=network.config.to_dict(),
+        source="lrhdr train-interpolator",
+        source_sha256=hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+        licence="Apache-2.0",
+        version=__version__,
+    )
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    metadata = {METADATA_KEY: record.to_json(), "training": json.dumps({**settings, "scores": scores})}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata=metadata)
+
+
+def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[str], None] | None = None) -> Path:
+    """Train, or go on from the checkpoint in the output folder.
+
+    Args:
+        config: the run. Resuming with another configuration (other than folders, threads and log intervals) is refused.
+        progress: called with one line of text per log line.
+
+    Returns:
+        The saved weights, `<output>/<name>.safetensors`.
+
+    Raises:
+        InputError: data missing or unfit, or a checkpoint of another configuration.
+        LrhdrError: the loss stopped being finite.
+    """
+    say = progress or (lambda _line: None)
+    torch.set_num_threads(config.threads)
+    for folder in config.data:
+        add_motion(folder)
+    caches = [CachedPairs(folder) for folder in config.data]
+    for folder, cache in zip(config.data, caches, strict=True):
+        if len(cache) <= config.validation:
+            raise InputError(f"{folder}: found {len(cache)} samples, expected more than {config.validation} held out")
+    torch.manual_seed(config.seed)
+    network = CompactNet(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = CompactNet(config.network)
+    average.load_state_dict(network.state_dict())
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
+    output = Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint, target = output / "last.pt", output / f"{config.name}.safetensors"
+    wanted = json.loads(json.dumps(asdict(replace(config, output="", threads=1, log_every=1, validate_every=1))))
+    wanted["data"] = [Path(folder).name for folder in config.data]
+    step, minutes, rows = 0, 0.0, []
+    if checkpoint.is_file():
+        state = load_checkpoint(checkpoint)
+        if state["config"] != wanted:
+            differing = [key for key in wanted if state["config"].get(key) != wanted[key]]
+            raise InputError(f"{checkpoint}: made with other values of {differing}; use another output folder")
+        network.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, minutes, rows = int(state["step"]), float(state["minutes"]), list(state["rows"])
+        say(f"resuming at step {step} of {config.steps}")
+    began, first = time.monotonic(), step
+
+    def save(scores: dict[str, float]) -> None:
+        spent = minutes + (time.monotonic() - began) / 60.0
+        state = {"step": step, "minutes": spent, "config": wanted, "rows": rows}
+        parts = {"model": network, "average": average, "optimiser": optimiser}
+        save_checkpoint(checkpoint, state | {key: part.state_dict() for key, part in parts.items()})
+        _write_log(output / "log.csv", rows)
+        save_interpolator(target, average, wanted | {"steps_done": step, "minutes": round(spent, 1)}, scores)
+
+    total, count = 0.0, 0
+    while step < config.steps:
+        network.train()
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(step, config)
+        pair = _draw(caches, config, step)
+        made, loss = run_network(network, pair)
+        if not torch.isfinite(loss):
+            raise LrhdrError(f"training: the loss is {float(loss.detach())} at step {step} (seed {config.seed})")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_gradient)
+        optimiser.step()
+        step += 1
+        update_average(average, network, min(config.ema, step / (step + 10.0)))
+        total, count = total + float(errors(made.detach(), pair).square().mean()), count + 1
+        last = step == config.steps
+        if step % config.log_every == 0 or last:
+            spent = minutes + (time.monotonic() - began) / 60.0
+            row: dict[str, Any] = {"step": step, "minutes": round(spent, 3), "lr": _rate(step - 1, config)}
+            row |= {"loss": float(loss.detach()), "psnr": -10.0 * math.log10(max(total / count, 1e-12))}
+            rows.append(row)
+            total, count = 0.0, 0
+            rate = (step - first) / max(1e-9, time.monotonic() - began)
+            left = (config.steps - step) / rate / 60.0
+            say(f"step {step}/{config.steps}  PSNR_T {row['psnr']:.2f} dB  {rate:.2f} steps/s  {left:.0f} min left")
+        if step % config.validate_every == 0 or last:
+            scores = validate_interpolation(average, caches, config)
+            rows.append({"step": step, **{key: scores[key] for key in ("validation", "interpolated")}})
+            say("validation " + "  ".join(f"{key} {value:.2f} dB" for key, value in scores.items()))
+            save(scores)
+    return target
+
+
+def _write_log(path: Path, rows: list[dict[str, Any]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)

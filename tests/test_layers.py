@@ -208,6 +208,8 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "viewer.statistics": (4, ()),
     "viewer.manifest": (4, ("viewer.statistics",)),
     "viewer.page": (4, ()),
+    "viewer.sequence": (4, ("aov", "viewer.manifest", "viewer.packing")),
+    "viewer.server": (4, ("viewer.page", "viewer.sequence")),
     "viewer.report_html": (
         4,
         ("pipeline", "viewer.manifest", "viewer.packing", "viewer.page", "viewer.sampling", "viewer.statistics"),
@@ -270,6 +272,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "commands.recomplete": (5, ("commands.options",)),
     "commands.train_interpolator": (5, ("commands.options",)),
     "commands.train": (5, ("commands.options",)),
+    "commands.view": (5, ("commands.options",)),
     "commands.weights": (5, ("commands.options",)),
     "commands.ablate": (5, ("commands.options",)),
     "cli": (
@@ -291,6 +294,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "commands.recomplete",
             "commands.train_interpolator",
             "commands.train",
+            "commands.view",
             "commands.weights",
         ),
     ),

@@ -32,12 +32,14 @@ from lrhdr.commands import (
     synthesize,
     train,
     train_interpolator,
+    view,
     weights,
 )
 from lrhdr.commands.options import Help
 
 COMMANDS = (
     reconstruct,
+    view,
     inspect,
     calibrate,
     demo,

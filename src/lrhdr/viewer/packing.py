@@ -157,7 +157,7 @@ def pack(planes: Mapping[str, Plane], about: Mapping[str, Any] | None = None, ba
             codes = plane.codes if refer is None else _wrap16(plane.codes - _base_codes(planes[refer], plane))
             low, high = _residual(codes)
             entry["high"] = bool(high.any())
-            data = zlib.compress((low.tobytes() + high.tobytes()) if entry["high"] else low.tobytes(), 9)
+            data = zlib.compress((low.tobytes() + high.tobytes()) if entry["high"] else low.tobytes(), 6)
             entry["bytes"] = len(data)
         entries.append(entry)
         chunks.append(data)

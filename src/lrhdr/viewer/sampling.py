@@ -109,7 +109,8 @@ class Allowance:
     """
 
     def __init__(self, total: float, count: int, choices: int) -> None:
-        self.left, self.count, self.choices, self.last = total, count, choices, 0
+        self.left, self.count, self.choices = total, count, choices
+        self.last, self.roomy = 0, False
 
     def spend(self, size: int) -> None:
         """Account for a part that exists already."""
@@ -119,16 +120,17 @@ class Allowance:
     def fit(self, encode: Callable[[int], bytes]) -> bytes:
         """The next part at the finest precision that fits; at the coarsest if none does.
 
-        Neighbouring frames are alike, so the search begins one step finer than the last part ended.
+        Neighbouring frames are alike, so the search begins where the last one ended, or one finer if there was room.
 
         Args:
             encode: number of a precision to the part's bytes.
         """
         share = self.left / max(1, self.count)
         data = b""
-        for choice in range(max(0, self.last - 1), self.choices):
+        for choice in range(max(0, self.last - self.roomy), self.choices):
             data, self.last = encode(choice), choice
             if len(data) <= share:
                 break
+        self.roomy = len(data) < 0.85 * share
         self.spend(len(data))
         return data

@@ -15,7 +15,7 @@
     right: V.list[0].id,
     layout: "split",
     ev: manifest.displayExposure,
-    matched: true,
+    matched: false,
     opacity: 1,
     probe: null, // {x, y, kept}
     playing: false,
@@ -353,7 +353,7 @@
   }
 
   async function start() {
-    document.title = manifest.title;
+    document.title = `${manifest.title} · lrhdr`;
     $("title").textContent = manifest.title;
     $("subtitle").textContent = manifest.subtitle;
     const notices = [];

@@ -5,9 +5,9 @@ LRHDR.plots = (() => {
   const manifest = LRHDR.manifest;
   const C = LRHDR.colour;
   const NS = "http://www.w3.org/2000/svg";
-  const W = 560;
-  const H = 190;
-  const LEFT = 48;
+  const W = 380;
+  const H = 180;
+  const LEFT = 50;
   const RIGHT = 12;
   const TOP = 10;
   const BOTTOM = 26;
@@ -49,7 +49,7 @@ LRHDR.plots = (() => {
         element("text", { class: "axis", x: LEFT - 7, y: y(tick) + 3.5, "text-anchor": "end" }, unit(tick)),
       );
     }
-    for (const tick of ticksBetween(first, last, 8).filter(Number.isInteger)) {
+    for (const tick of ticksBetween(first, last, 6).filter(Number.isInteger)) {
       svg.append(element("text", { class: "axis", x: x(tick), y: H - 8, "text-anchor": "middle" }, String(tick)));
     }
     draw(x, y, svg);
@@ -159,7 +159,7 @@ LRHDR.plots = (() => {
           { label: "99 %", colour: LINES[2], values: rows.map((r) => log(r.luminance[2])) },
           { label: "median", colour: LINES[0], values: rows.map((r) => log(r.luminance[1])) },
           { label: "1 %", colour: LINES[1], values: rows.map((r) => log(r.luminance[0])) },
-        ], (v) => `${v}`, pick),
+        ], (v) => `${v} EV`.replace("-", "\u2212"), pick),
         lines("Change from frame to frame", "Mean |T(H) − T(H before)|: motion and flicker together. A zigzag with the exposures is flicker.", [
           { colour: LINES[0], values: rows.map((r) => r.flicker), zero: true },
         ], (v) => `${v}`, pick),

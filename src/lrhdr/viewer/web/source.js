@@ -12,7 +12,7 @@ LRHDR.Source = class {
     this.served = manifest.served === true;
     this.packs = new Map(); // name to promise of a pack; the oldest use comes first
     this.waiting = new Map();
-    this.limit = manifest.served ? 12 : 80;
+    this.limit = this.served ? 48 : 80;
   }
 
   static name(kind, index) {
@@ -70,7 +70,8 @@ LRHDR.Source = class {
       names.map(async (name) => {
         const match = /^window(\d+)$/.exec(name);
         if (match) return LRHDR.codec.decode(await this.pack(LRHDR.Source.name("input", frame.window[match[1]])), "input");
-        return LRHDR.codec.decode(await this.pack(LRHDR.Source.name("frame", frame.index)), name);
+        // A server gives planes one by one, because together they would be heavy.
+        return LRHDR.codec.decode(await this.pack(this.served ? `${name}-${frame.index}` : LRHDR.Source.name("frame", frame.index)), name);
       }),
     );
     return Object.fromEntries(names.map((name, i) => [name, found[i]]));

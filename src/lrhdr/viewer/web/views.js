@@ -241,7 +241,7 @@ LRHDR.views = (() => {
   };
 
   const margin = {
-    id: "margin", label: () => "Confidence", group: "Maps", available: hasVotes, needs: () => ["votes", "result"],
+    id: "margin", label: () => "Confidence (vote margin)", group: "Maps", available: hasVotes, needs: () => ["votes", "result"],
     draw(frame, planes, options, out) {
       const found = {};
       overlay(out, planes, options, (i, colour) => {
@@ -252,6 +252,20 @@ LRHDR.views = (() => {
     legend: () => ({
       ramp: { stops: manifest.viridis, ticks: [[0, "0, a tie"], [0.5, "0.5"], [1, "1, one alone"]] },
       note: "The vote's margin: the largest share of a pixel minus the second.",
+    }),
+  };
+
+  const agreement = {
+    id: "agreement", label: () => "Confidence (agreement)", group: "Maps",
+    available: (frame) => frame.planes.includes("confidence"), needs: () => ["confidence", "result"],
+    draw(frame, planes, options, out) {
+      overlay(out, planes, options, (i, colour) => {
+        [colour[0], colour[1], colour[2]] = manifest.viridis[Math.min(255, Math.max(0, Math.round(value(planes.confidence, i, 0) * 255)))];
+      });
+    },
+    legend: () => ({
+      ramp: { stops: manifest.viridis, ticks: [[0, "0"], [0.5, "0.5"], [1, "1"]] },
+      note: "The layer confidence.Y: how far the chosen candidates agree, 0 where every exposure clips.",
     }),
   };
 
@@ -383,7 +397,7 @@ LRHDR.views = (() => {
     for (let j = 0; j < widest; j++) all.push(windowView(j));
     const most = Math.max(0, ...(manifest.candidateSets || []).map((set) => set.length));
     for (let k = 0; k < most; k++) all.push(candidateView(k));
-    all.push(votes, support, margin, luminanceView("luminance", "Luminance", "result"), clipping);
+    all.push(votes, support, margin, agreement, luminanceView("luminance", "Luminance", "result"), clipping);
   }
   const list = all.filter((view) => manifest.frames.some((frame) => view.available(frame)));
   const byId = new Map(list.map((view) => [view.id, view]));

@@ -22,6 +22,7 @@ from torch import nn
 from lrhdr.baselines import reference
 from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
+from lrhdr.data.bench import BenchClip
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.interpolate import Interpolator, get_interpolator
 from lrhdr.judges import DEFAULT_METRICS, choose_metrics
@@ -130,6 +131,7 @@ def evaluate(
         "frames": frames,
         "stops": [list(s) for s in alternations],
         "clips": {f"{c.group}/{c.name}": c.note for c in todo},
+        "classes": {f"{c.group}/{c.name}": _classes(c) for c in todo if isinstance(c, BenchClip)},
         "data": dict(done.settings["data"]) if done else {},
     }
     result = Evaluation(settings, list(done.frames) if done else [], list(done.clips) if done else [])
@@ -155,6 +157,10 @@ def evaluate(
         if hasattr(clip, "release"):
             clip.release()
     return result
+
+
+def _classes(clip: BenchClip) -> dict[str, str]:
+    return {"motion": clip.motion, "noise": clip.noise}
 
 
 def _composites(composite: Composite, protocol: Protocol) -> tuple[bool, ...]:

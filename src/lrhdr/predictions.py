@@ -3,7 +3,7 @@
     DIR/<group>/<clip>/      as the tables name them; or DIR/<clip>/; or DIR itself where only one clip is scored
       frame_000000.exr ..    the names of the clip's frames, or names that end in the same numbers
 
-Footage that is made from the truth exists in several alternations: its folder is then called `<clip>-stops-0-3`.
+Where footage is made in several alternations, their folders are called `<clip>-stops-0-3` and so on.
 Values are on the scale of the ground truth, 1.0 = saturation of the shortest exposure; nothing is divided or fitted.
 """
 

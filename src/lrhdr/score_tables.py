@@ -1,8 +1,9 @@
 """Scores as Markdown tables for people.
 
 One table per set, alternation and composite, with methods in rows: means over frames, the first two metrics also by the
-exposure of the reference frame, since the two halves of a clip fail differently. Then the metrics by clip: scenes of a
-set differ by more than methods do. Every table says under which protocol its numbers were made.
+exposure of the reference frame, since the two halves of a clip fail differently. Then the metrics by class of motion
+and noise, where clips have one, and by clip: scenes of a set differ by more than methods do. Every table says under
+which protocol its numbers were made.
 """
 
 from __future__ import annotations
@@ -84,24 +85,27 @@ def _key(judge: Judge) -> str:
 def _by_clip(
     result: Evaluation, group: str, stops: tuple[float, ...], composite: bool, methods: list[str], every: bool
 ) -> list[str]:
-    """Means by clip: of the first metric, or of every metric."""
-    meters = Meters()
-    clips: dict[str, None] = {}
+    """Means by class and clip: of the first metric, or of every metric. Nothing for a single clip."""
     records: list[FrameRecord | ClipRecord] = [*result.frames, *result.clips]
-    for r in records:
-        if (r.group, r.stops, r.composite) == (group, stops, composite):
-            clips[r.clip] = None
-            for name, value in r.metrics.items():
-                meters.add((name, r.clip, r.method), value)
-    judges = [j for j in JUDGES.values() if any((j.name, c, m) in meters for c in clips for m in methods)]
+    mine = [r for r in records if (r.group, r.stops, r.composite) == (group, stops, composite)]
+    clips = list(dict.fromkeys(r.clip for r in mine))
+    classes = result.settings.get("classes", {})
+    names = {clip: {"clip": clip, **classes.get(f"{group}/{clip}", {})} for clip in clips}
+    kinds = [*dict.fromkeys(kind for found in names.values() for kind in found if kind != "clip"), "clip"]
+    judges = [j for j in JUDGES.values() if any(j.name in r.metrics for r in mine)]
     lines: list[str] = []
-    for judge in judges if every else judges[:1]:
-        lines += [_row([f"{judge.label} by clip", *methods]), _row(["---"] + ["---:"] * len(methods))]
-        for c in clips:
-            keys = [(judge.name, c, m) for m in methods]
-            cells = [number(plain(meters.mean(key)), judge) if key in meters else "–" for key in keys]
-            lines.append(_row([c, *cells]))
-        lines.append("")
+    for judge in (judges if every else judges[:1]) if len(clips) > 1 else []:
+        for kind in kinds:
+            meters = Meters()
+            for r in mine:
+                if judge.name in r.metrics and kind in names[r.clip]:
+                    meters.add((names[r.clip][kind], r.method), r.metrics[judge.name])
+            lines += [_row([f"{judge.label} by {kind}", *methods]), _row(["---"] + ["---:"] * len(methods))]
+            for row in dict.fromkeys(found[kind] for found in names.values() if kind in found):
+                keys = [(row, m) for m in methods]
+                cells = [number(plain(meters.mean(key)), judge) if key in meters else "–" for key in keys]
+                lines.append(_row([row, *cells]))
+            lines.append("")
     return lines
 
 

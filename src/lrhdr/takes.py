@@ -93,7 +93,8 @@ def takes(
         yield _recorded(clip, protocol, frames)
         return
     for stops in schedules(clip, alternations):
-        yield _made(clip, stops, protocol, camera, seed, frames)
+        alone = len(schedules(clip, alternations)) == 1
+        yield _made(clip, stops, protocol, camera, seed, frames, alone)
 
 
 def folder_label(clip: str, stops: Sequence[float]) -> str:
@@ -122,6 +123,7 @@ def _made(
     camera: CameraConfig,
     seed: int,
     frames: int | None,
+    alone: bool,
 ) -> Take:
     schedule = ExposureSchedule.from_stops(stops)
     truth = clip.hdr[:frames]
@@ -145,7 +147,7 @@ def _made(
         names=tuple(f"frame_{i:06d}" for i in range(len(truth))),
         ldr=lambda i: ldr[i],
         truth=lambda i: protocol.normalise(truth[i], clip.group),
-        label=folder_label(clip.name, stops),
+        label=clip.name if alone else folder_label(clip.name, stops),
         motion=motion,
     )
 

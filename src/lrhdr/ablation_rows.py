@@ -115,6 +115,8 @@ def _equal_cost_widths(config: LRHDRConfig, macs: int) -> tuple[int, int, int, i
     tried: dict[tuple[int, int, int, int], float] = {}
     for _ in range(8):
         w0, w1, w2, w3 = (max(1, round(factor * w)) for w in config.apswf.widths)
+        if (w0, w1, w2, w3) in tried:
+            break
         cost = _probe(replace(config, apswf=replace(config.apswf, widths=(w0, w1, w2, w3))))
         tried[w0, w1, w2, w3] = abs(cost / macs - 1.0)
         if tried[w0, w1, w2, w3] < 0.01:

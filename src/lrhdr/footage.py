@@ -96,6 +96,11 @@ class LinearisationConfig:
     expansion_share: float = 0.9
     max_gain: float = 16.0
 
+    @classmethod
+    def field(cls) -> LinearisationConfig:
+        """The field's protocol: the random sigmoid always, and nothing brighter than white."""
+        return cls(sigmoid_share=1.0, expansion_share=0.0)
+
     def __post_init__(self) -> None:
         """Check the values.
 

@@ -2,7 +2,13 @@
 
 Steps: choose the radiance scale (1.0 = saturation of the shortest exposure), clip the truth to [0, 1], take each frame
 with its exposure through `lrhdr.camera`. The scale anchoring follows the field (a high percentile is sent near 1, or a
-low-key clip stays below it); the camera is ours, `SynthesisConfig.field()` is theirs.
+low-key clip stays below it); the camera is ours.
+
+`SynthesisConfig.field()` is the field's protocol, as in its public training code (HDRFlow's): exposures 1 and 4 or 8,
+or 1, 4, 16 with a random phase; the scale set by the middle frame (`field_scale`); clip; Gaussian noise of
+sigma 1e-3 on radiance for exposures 1 and 4; gamma 2.2; no rounding. Its random response curve is
+`LinearisationConfig.field()`, its subset of frames, time reversal and flips are the loaders' (`lrhdr.data.sequences`),
+its tone perturbation is `lrhdr.data.base.perturb_tones`.
 """
 
 from __future__ import annotations
@@ -36,6 +42,7 @@ class SynthesisConfig:
         exposure_error_share: share of clips with such errors.
         camera: a fixed camera, or None to draw one for each clip.
         stops: "ours" (1 to 4 stops, mostly 2 and 3) or "field" (2 or 3 stops; three exposures 2 and 2).
+        anchoring: "ours" (the fields above) or "field" (`field_scale`; the fields above on scale are not used).
     """
 
     low_key_share: float = 0.2
@@ -47,6 +54,7 @@ class SynthesisConfig:
     exposure_error_share: float = 0.5
     camera: CameraConfig | None = None
     stops: Literal["ours", "field"] = "ours"
+    anchoring: Literal["ours", "field"] = "ours"
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -63,14 +71,9 @@ class SynthesisConfig:
 
     @classmethod
     def field(cls) -> SynthesisConfig:
-        """The field's protocol: its noise, exposures and anchoring, no exposure errors, 8 bits."""
-        return cls(
-            low_key_share=0.5,
-            min_median=(0.0, 0.0),
-            exposure_error_share=0.0,
-            camera=CameraConfig(noise="field"),
-            stops="field",
-        )
+        """The field's protocol (see the module's docstring)."""
+        camera = CameraConfig(noise="field", bit_depth=0)
+        return cls(exposure_error_share=0.0, camera=camera, stops="field", anchoring="field")
 
 
 def sample_schedule(n_exposures: int, config: SynthesisConfig, generator: torch.Generator) -> ExposureSchedule:
@@ -142,8 +145,34 @@ def scale_clip(hdr_clip: Tensor, ratio: float, config: SynthesisConfig, generato
     return hdr_clip * scale
 
 
+def field_scale(reference: Tensor, exposure: float, generator: torch.Generator) -> float:
+    """The field's scale: what the whole clip is multiplied by.
+
+    A reference of the shortest exposure: its maximum becomes U(0.1, 0.8) of itself. Otherwise the percentile U(98, 100)
+    of the reference, a value a, is sent to U(a, 1).
+
+    Args:
+        reference: (3, H, W), the middle frame, linear in [0, 1].
+        exposure: its relative exposure.
+        generator: where the numbers come from.
+
+    Returns:
+        The factor.
+    """
+    rng = numpy_generator(generator)
+    if exposure == 1.0:
+        return float(rng.uniform(0.1, 0.8))
+    anchor = float(np.percentile(reference.numpy(), float(rng.uniform(98.0, 100.0))))
+    return float(rng.uniform(min(anchor, 1.0), 1.0)) / (anchor + 1e-8)
+
+
 def synthesize(
-    hdr_clip: Tensor, schedule: ExposureSchedule, config: SynthesisConfig, generator: torch.Generator
+    hdr_clip: Tensor,
+    schedule: ExposureSchedule,
+    config: SynthesisConfig,
+    generator: torch.Generator,
+    *,
+    metered: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Expose an HDR clip.
 
@@ -152,12 +181,18 @@ def synthesize(
         schedule: exposures; frame 0 of the clip has `schedule.exposure(0)`.
         config: how.
         generator: where the numbers come from.
+        metered: (3, h, w), the part of the middle frame that sets the field's scale; the whole of it when not given.
 
     Returns:
         The LDR clip, (T, 3, H, W), gamma-encoded in [0, 1], and the truth, (T, 3, H, W), linear in [0, 1] with
         1.0 = saturation of the shortest exposure.
     """
-    truth = scale_clip(hdr_clip, schedule.ratio, config, generator)
+    if config.anchoring == "field":
+        middle = len(hdr_clip) // 2
+        reference = hdr_clip[middle] if metered is None else metered
+        truth = (hdr_clip * field_scale(reference, schedule.exposure(middle), generator)).clamp(0.0, 1.0)
+    else:
+        truth = scale_clip(hdr_clip, schedule.ratio, config, generator)
     camera = config.camera or CameraConfig.sample(generator)
     rng = numpy_generator(generator)
     actual = {e: e for e in schedule.relative}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ class TrainConfig:
     """Everything that a run depends on; read from TOML by `load_config`.
 
     Attributes:
-        data: folder made by `lrhdr synthesize`.
+        data: what to train on: a folder made by `lrhdr synthesize`, or Vimeo-90K septuplets or MPI-Sintel as they are
+            on disk (`lrhdr.data.training_data`).
+        extra_data: further folders, trained on together with the first.
         output: run folder: checkpoint, weights, log.
         name: name of the weights in their record.
         preset: network size, "compact" or "paper".
@@ -27,6 +30,20 @@ class TrainConfig:
         model: changes to the preset (keys of `LRHDRConfig`; nested for `accr`, `apswf`).
         loss: loss weights.
         steps: optimiser steps in all.
+        epochs: passes through the data; above 0 it replaces `steps`, and every pass takes each sample once.
+        variants: with epochs: the random choices of a sample (exposures, noise, crop) repeat after so many epochs, so
+            that what is made of it can be stored; 0 never repeats them.
+        accumulate: batches are worked through in so many parts, whose gradients are added: less memory, the same
+            optimiser steps (batch statistics are those of the parts).
+        workers: processes per training process that prepare samples; 0 prepares them in between steps.
+        synthesis: how folders of frames become samples: "field" (the field's protocol) or "ours" (our camera model).
+        interpolator: of folders of frames; a cache has its own.
+        interpolate: where that is done: "loader" (by whoever prepares samples) or "device" (with the training, for
+            interpolators that run on a GPU).
+        interpolation_cache: folder in which its results are kept; "" for none. Needs `variants`.
+        tone_perturbation: g: the voting network sees the reference under a random gamma exp(U(-g, g)) per channel;
+            candidates stay clean. 0 switches it off; the field uses 0.7.
+        tensorboard: write a TensorBoard log too, where it is installed.
         batch: samples per step, over all processes.
         crop: side of the square crops, px, a multiple of 8.
         lr: peak learning rate of the voting network.
@@ -48,12 +65,23 @@ class TrainConfig:
 
     data: str
     output: str
+    extra_data: tuple[str, ...] = ()
     name: str = "compact-2exp"
     preset: str = "compact"
     n_exposures: int = 2
     model: dict[str, Any] = field(default_factory=dict)
     loss: LossConfig = field(default_factory=LossConfig)
     steps: int = 1000
+    epochs: int = 0
+    variants: int = 0
+    accumulate: int = 1
+    workers: int = 0
+    synthesis: str = "field"
+    interpolator: str = "dis-guided"
+    interpolate: str = "loader"
+    interpolation_cache: str = ""
+    tone_perturbation: float = 0.0
+    tensorboard: bool = True
     batch: int = 8
     crop: int = 128
     lr: float = 1e-3
@@ -78,8 +106,18 @@ class TrainConfig:
         Raises:
             InputError: a value outside its range.
         """
+        object.__setattr__(self, "extra_data", tuple(self.extra_data))
         checks = {
             "steps": self.steps >= 1,
+            "epochs": self.epochs >= 0,
+            "variants": self.variants >= 0 and (self.epochs > 0 or self.variants == 0),
+            "accumulate": self.accumulate >= 1,
+            "workers": self.workers >= 0,
+            "synthesis": self.synthesis in ("field", "ours"),
+            "interpolate": self.interpolate in ("loader", "device"),
+            "interpolation_cache": not self.interpolation_cache or (self.variants > 0 and self.interpolate == "loader"),
+            "tone_perturbation": self.tone_perturbation >= 0.0,
+            "warmup": self.warmup >= 0,
             "batch": self.batch >= 1,
             "crop": self.crop >= 16 and self.crop % LRHDR.MULTIPLE == 0,
             "validation": self.validation >= 0,
@@ -114,21 +152,25 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def load_config(path: str | os.PathLike[str], overrides: dict[str, Any] | None = None) -> TrainConfig:
-    """Read a TOML file whose keys are the fields of `TrainConfig`.
+    """Read a TOML file whose keys are the fields of `TrainConfig`, or a `config.json` that a run saved.
 
     Args:
-        path: the file.
+        path: the file; `.json` is read as JSON.
         overrides: values that replace the file's.
 
     Raises:
-        InputError: missing file, bad TOML, unknown keys, bad values.
+        InputError: missing file, bad TOML or JSON, unknown keys, bad values.
     """
+    kind = "JSON" if Path(path).suffix == ".json" else "TOML"
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        values = json.loads(text) if kind == "JSON" else tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such configuration file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not a readable TOML file ({error})") from None
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: not a readable {kind} file ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a table of settings, found {type(values).__name__}")
     values.update(overrides or {})
     return config_from_dict(values, str(path))
 

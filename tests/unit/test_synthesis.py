@@ -5,7 +5,7 @@ from lrhdr.camera import CameraConfig
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.randomness import torch_generator
-from lrhdr.synthesis import SynthesisConfig, sample_schedule, scale_clip, synthesize
+from lrhdr.synthesis import SynthesisConfig, field_scale, sample_schedule, scale_clip, synthesize
 
 CLEAN = CameraConfig(noise="none", bit_depth=0)
 
@@ -90,14 +90,44 @@ def test_schedules_of_more_exposures(n: int) -> None:
     assert phases == set(range(n))
 
 
-def test_field_protocol() -> None:
+def test_field_schedules() -> None:
     config = SynthesisConfig.field()
-    ratios = {round(sample_schedule(2, config, torch_generator(i)).ratio) for i in range(40)}
-    assert ratios == {4, 8}
-    assert sample_schedule(3, config, torch_generator(0)).relative == (1.0, 4.0, 16.0)
-    ldr, _ = synthesize(clip(), ExposureSchedule((1.0, 8.0)), config, torch_generator(0))
-    codes = ldr * 255
-    torch.testing.assert_close(codes, codes.round(), atol=1e-3, rtol=0)
+    pairs = [sample_schedule(2, config, torch_generator(i)) for i in range(200)]
+    assert {round(s.ratio) for s in pairs} == {4, 8}
+    assert 70 < sum(s.ratio > 6 for s in pairs) < 130
+    assert 70 < sum(s.exposure(1) > 1 for s in pairs) < 130  # the reference is the long one half of the time
+    triples = [sample_schedule(3, config, torch_generator(i)) for i in range(60)]
+    assert all(s.relative == (1.0, 4.0, 16.0) for s in triples)
+    assert {s.start for s in triples} == {0, 1, 2}
+
+
+def test_field_scale_looks_at_the_middle_frame() -> None:
+    dim = 0.3 * torch.rand(3, 40, 40, generator=torch_generator(0))
+    top = float(dim.max())
+    low = [field_scale(dim, 1.0, torch_generator(i)) for i in range(100)]
+    assert 0.1 <= min(low) < 0.2
+    assert 0.7 < max(low) <= 0.8
+    high = [field_scale(dim, 8.0, torch_generator(i)) for i in range(100)]
+    assert min(high) >= 1.0  # a percentile is never darkened
+    assert 0.9 < max(high) * top <= 1.02 / 0.98
+    other = torch.ones(3, 3, 40, 40)
+    other[1] = dim
+    schedule = ExposureSchedule((1.0, 8.0), start=1)  # the middle frame is short
+    _, truth = synthesize(other, schedule, SynthesisConfig.field(), torch_generator(5))
+    assert float(truth[1].max()) == pytest.approx(field_scale(dim, 1.0, torch_generator(5)) * top)
+    assert float(truth[0].max()) <= 0.8  # one factor for the whole clip
+
+
+def test_field_noise_is_on_exposures_1_and_4_alone_and_nothing_is_rounded() -> None:
+    flat = torch.full((5, 3, 60, 60), 0.02)
+    schedule = ExposureSchedule((1.0, 4.0, 16.0))
+    ldr, truth = synthesize(flat, schedule, SynthesisConfig.field(), torch_generator(2))
+    exposures = torch.tensor([schedule.exposure(t) for t in range(5)])
+    noise = ldr_to_radiance(ldr, exposures) - truth
+    for t, e in enumerate(exposures.tolist()):
+        assert float(noise[t].std()) == pytest.approx(0.0 if e == 16.0 else 1e-3, rel=0.05, abs=1e-7)
+    codes = ldr[0] * 65535
+    assert float((codes - codes.round()).abs().max()) > 0.1
 
 
 def test_deterministic() -> None:

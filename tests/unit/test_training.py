@@ -3,6 +3,8 @@ import dataclasses
 import itertools
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,17 @@ import torch
 from safetensors.torch import load_file
 from samples import TINY, write_cache
 
-from lrhdr import training
+from lrhdr import training_batches, training_run
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
-from lrhdr.data.generated import CachedSamples
-from lrhdr.training import draw_batch, learning_rate_factor, train
+from lrhdr.data.training_data import CacheData
+from lrhdr.entmax import entmax
+from lrhdr.models.lrhdr import LRHDR
+from lrhdr.training import train
+from lrhdr.training_batches import batch_item, draw_batch, steps_in_all
 from lrhdr.training_config import TrainConfig, load_config
+from lrhdr.training_log import TrainingLog
+from lrhdr.training_run import learning_rate_factor
 from lrhdr.weights import load_record
 
 
@@ -68,24 +75,70 @@ def test_run_writes_weights_log_and_checkpoint(config: TrainConfig):
     assert load_record(path).scores == scores
 
 
-def test_resuming_gives_the_same_weights_as_not_stopping(config: TrainConfig, tmp_path: Path, monkeypatch):
+def test_ctrl_c_stops_between_steps_and_resuming_changes_nothing(config: TrainConfig, tmp_path: Path, monkeypatch):
     whole = weights(train(config))
     halves = dataclasses.replace(config, output=str(tmp_path / "halves"))
-    real = training.draw_batch
+    real = training_batches.draw_batch
 
-    def interrupted(samples, count, config, step, rank, world):
+    def interrupted(data, config, step, rank, world, part=0):
         if step == 3:
-            raise KeyboardInterrupt
-        return real(samples, count, config, step, rank, world)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(data, config, step, rank, world, part)
 
-    monkeypatch.setattr(training, "draw_batch", interrupted)
+    monkeypatch.setattr(training_batches, "draw_batch", interrupted)
+    lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        train(halves)
-    monkeypatch.setattr(training, "draw_batch", real)
+        train(halves, report=lines.append)
+    assert lines[-1].startswith("stopped at step 4;")  # the step that was under way is finished
+    assert load_checkpoint(Path(halves.output) / "last.pt")["step"] == 4
+    monkeypatch.setattr(training_batches, "draw_batch", real)
     resumed = train(halves)
     assert same(weights(resumed), whole)
     rows = list(csv.DictReader((resumed.parent / "log.csv").open()))
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+
+
+KILLED = """
+import os, random, signal, sys
+import torch
+from lrhdr import checkpoint, training_batches
+from lrhdr.training import train
+from lrhdr.training_config import config_from_dict
+values, mode, at = {values!r}, {mode!r}, {at}
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+if mode == "write":  # half a checkpoint is on the disk when the process dies
+    real, count = torch.save, [0]
+    def save(state, file):
+        count[0] += 1
+        if count[0] == at:
+            file.write(b"half a checkpoint"); file.flush(); die()
+        real(state, file)
+    checkpoint.torch.save = save
+else:
+    draw = training_batches.draw_batch
+    def drawn(data, config, step, rank, world, part=0):
+        if step == at and rank == world - 1:
+            die()
+        return draw(data, config, step, rank, world, part)
+    training_batches.draw_batch = drawn
+train(config_from_dict(values, "x"))
+"""
+
+
+@pytest.mark.parametrize("mode", ["write", pytest.param("step", marks=pytest.mark.slow)])
+def test_a_killed_run_goes_on_to_the_same_weights(config: TrainConfig, tmp_path: Path, mode: str):
+    config = dataclasses.replace(config, checkpoint_minutes=0.0, epochs=3, workers=0, steps=1)  # 2 steps per pass
+    whole = weights(train(config))
+    at = random.Random().randint(2, 5)
+    killed = dataclasses.replace(config, output=str(tmp_path / "killed"))
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(values=dataclasses.asdict(killed), mode=mode, at=at))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    found = load_checkpoint(Path(killed.output) / "last.pt")
+    assert found["step"] == (at - 1 if mode == "write" else at)
+    assert same(weights(train(killed)), whole), f"killed at {at}"
+    assert not list(Path(killed.output).glob(".*.tmp"))
 
 
 def test_going_on_with_another_configuration_is_refused(config: TrainConfig):
@@ -96,15 +149,87 @@ def test_going_on_with_another_configuration_is_refused(config: TrainConfig):
 
 
 def test_batches_depend_on_seed_step_and_slot_alone(config: TrainConfig):
-    samples = CachedSamples(config.data)
-    whole = draw_batch(samples, 4, config, 5, 0, 1)
-    shares = [draw_batch(samples, 4, config, 5, rank, 2) for rank in range(2)]
+    data = CacheData(config.data, 2)
+    config = dataclasses.replace(config, batch=4)
+    whole = draw_batch(data, config, 5, 0, 1)
+    shares = [draw_batch(data, config, 5, rank, 2) for rank in range(2)]
     for rank, share in enumerate(shares):
         assert torch.equal(share.target, whole.target[rank::2])
         assert torch.equal(share.window, whole.window[rank::2])
-    assert not torch.equal(draw_batch(samples, 4, config, 6, 0, 1).target, whole.target)
+    parts = [draw_batch(data, dataclasses.replace(config, accumulate=2), 5, 0, 1, part) for part in range(2)]
+    assert torch.equal(parts[1].target, whole.target[1::2])
+    assert not torch.equal(draw_batch(data, config, 6, 0, 1).target, whole.target)
     other = dataclasses.replace(config, seed=1)
-    assert not torch.equal(draw_batch(samples, 4, other, 5, 0, 1).target, whole.target)
+    assert not torch.equal(draw_batch(data, other, 5, 0, 1).target, whole.target)
+
+
+def test_epochs_take_every_sample_once_and_variants_come_back(config: TrainConfig):
+    config = dataclasses.replace(config, epochs=4, variants=2)
+    assert steps_in_all(config, 7) == 12  # 3 batches of 2, one sample left out of each pass
+    passes = [
+        [batch_item(config, 6, step, slot) for step in range(3 * epoch, 3 * epoch + 3) for slot in range(2)]
+        for epoch in range(4)
+    ]
+    for items in passes:
+        assert sorted(item.index for item in items) == list(range(6))
+    assert [i.index for i in passes[0]] != [i.index for i in passes[1]]
+
+    def form(items, index):
+        item = next(i for i in items if i.index == index)
+        return item.key, torch.rand(1, generator=item.generator).item()
+
+    assert form(passes[0], 3) == form(passes[2], 3) != form(passes[1], 3)
+    free = dataclasses.replace(config, variants=0)
+    fresh = [batch_item(free, 6, 3 * epoch + k // 2, k % 2) for epoch in range(4) for k in range(6)]
+    assert all(item.key == "" for item in fresh)
+    assert len({torch.rand(1, generator=item.generator).item() for item in fresh}) == 24
+
+
+def test_workers_change_nothing(config: TrainConfig, tmp_path: Path):
+    alone = weights(train(config))
+    assert same(weights(train(dataclasses.replace(config, workers=2, output=str(tmp_path / "w")))), alone)
+
+
+def test_accumulated_parts_give_the_step_of_the_whole_batch(config: TrainConfig, tmp_path: Path):
+    model = {**TINY, "apswf": {"widths": [4, 4, 4, 4], "attention": False}}  # batch statistics are the parts' own
+    config = dataclasses.replace(config, model=model, batch=4, steps=3)
+    one = weights(train(config))
+    two = weights(train(dataclasses.replace(config, accumulate=2, output=str(tmp_path / "two"))))
+    for key, value in one.items():
+        assert torch.allclose(two[key], value, atol=2e-5), key
+    with pytest.raises(InputError, match="cannot be dealt evenly"):
+        train(dataclasses.replace(config, batch=3, accumulate=2, output=str(tmp_path / "three")))
+
+
+def test_best_and_last_are_kept(config: TrainConfig, monkeypatch):
+    scores = iter([30.0, 20.0])
+    monkeypatch.setattr(training_run, "validate", lambda *_: {"psnr": next(scores), "reference": 1.0, "oracle": 2.0})
+    path = train(config)
+    best = load_record(path.with_name("compact-2exp-best.safetensors"))
+    assert (best.training["steps_done"], best.scores["validation"]["psnr"]) == (3, 30.0)
+    assert (load_record(path).training["steps_done"], load_record(path).scores["validation"]["psnr"]) == (6, 20.0)
+    assert load_checkpoint(path.with_name("last.pt"))["best"] == {"psnr": 30.0, "step": 3.0}
+
+
+def test_tensorboard_has_the_numbers_of_the_log(config: TrainConfig):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    path = train(config)
+    events = accumulator.EventAccumulator(str(path.parent / "tensorboard"))
+    events.Reload()
+    rows = list(csv.DictReader((path.parent / "log.csv").open()))
+    losses = {event.step: event.value for event in events.Scalars("train/loss")}
+    assert losses == pytest.approx({int(row["step"]): float(row["loss"]) for row in rows}, rel=1e-5)
+    assert {event.step for event in events.Scalars("validation/psnr")} == {3, 6}
+
+
+def test_a_log_that_a_crash_cut_off_is_repaired(config: TrainConfig):
+    path = train(dataclasses.replace(config, steps=6))
+    log = path.parent / "log.csv"
+    whole = log.read_text()
+    log.write_text(whole + "7,0.1")
+    with TrainingLog(path.parent, 6, tensorboard=False):
+        pass
+    assert log.read_text().split() == whole.split()
 
 
 def test_starting_from_weights(config: TrainConfig, tmp_path: Path):
@@ -122,8 +247,47 @@ def test_starting_from_weights(config: TrainConfig, tmp_path: Path):
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(config: TrainConfig, tmp_path: Path):
     bad = dataclasses.replace(config, data=str(write_cache(tmp_path / "bad", bad=True)), validation=0)
-    with pytest.raises(LrhdrError, match=r"nan at step 0 \(seed 0\)"):
+    with pytest.raises(LrhdrError, match=r"nan at step 0 \(seed 0, slots \[0, 1\], samples \[\d, \d\]\)$"):
         train(bad)
+
+
+def test_the_checkpoint_before_a_bad_step_is_kept(config: TrainConfig, monkeypatch):
+    real = training_run.lrhdr_loss
+    calls = []
+
+    def sometimes(output, target, loss, alpha):
+        calls.append(0)
+        losses = real(output, target, loss, alpha)
+        return losses._replace(total=losses.total * (float("nan") if len(calls) == 4 else 1.0))
+
+    monkeypatch.setattr(training_run, "lrhdr_loss", sometimes)
+    config = dataclasses.replace(config, checkpoint_minutes=0.0)
+    with pytest.raises(LrhdrError, match=r"the loss is nan at step 3 .*last.pt is kept as it was"):
+        train(config)
+    state = load_checkpoint(Path(config.output) / "last.pt")
+    assert state["step"] == 3
+    assert all(torch.isfinite(value).all() for value in state["model"].values() if value.is_floating_point())
+
+
+def test_a_gradient_that_is_not_finite_stops_too(config: TrainConfig, monkeypatch):
+    real = training_run.lrhdr_loss
+
+    class Poison(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * float("inf")
+
+    def poisoned(*arguments):
+        losses = real(*arguments)
+        return losses._replace(total=Poison.apply(losses.total))
+
+    monkeypatch.setattr(training_run, "lrhdr_loss", poisoned)
+    with pytest.raises(LrhdrError, match=r"the gradient's norm is (nan|inf) at step 0"):
+        train(config)
 
 
 def test_learning_rate_warms_up_and_ends_where_it_should():
@@ -159,12 +323,13 @@ def test_configuration_file(tmp_path: Path):
 
 
 def test_every_committed_configuration_is_valid():
-    for path in sorted((Path(__file__).parents[2] / "configs").glob("*.toml")):
+    paths = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+    for path in (p for p in paths if not p.name.startswith("interpolator-")):  # those are of another command
         load_config(path).model_config()
 
 
 def test_too_little_data(config: TrainConfig):
-    with pytest.raises(InputError, match="found 6 samples, expected more than 6"):
+    with pytest.raises(InputError, match="found 6 samples, expected more than 6 to hold out"):
         train(dataclasses.replace(config, validation=6))
 
 
@@ -200,3 +365,82 @@ def test_two_processes_give_the_weights_of_one(config: TrainConfig, tmp_path: Pa
     two = weights(tmp_path / "two" / "compact-2exp.safetensors")
     for key, value in one.items():
         assert torch.allclose(two[key], value, atol=2e-5), key
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed_give_the_weights_of_one(config: TrainConfig, tmp_path: Path):
+    model = {**TINY, "apswf": {"widths": [4, 4, 4, 4], "attention": False}}
+    config = dataclasses.replace(config, model=model, checkpoint_minutes=0.0, epochs=3, steps=1)
+    one = weights(train(config))
+    values = {**dataclasses.asdict(config), "output": str(tmp_path / "two")}
+    killed, again = tmp_path / "killed.py", tmp_path / "again.py"
+    killed.write_text(KILLED.format(values=values, mode="step", at=3))
+    again.write_text(KILLED.format(values=values, mode="step", at=10**6))
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    for script, fine in ((killed, False), (again, True)):
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
+        assert (done.returncode == 0) == fine, done.stderr[-2000:]
+        if not fine:
+            assert 1 <= load_checkpoint(tmp_path / "two" / "last.pt")["step"] <= 3
+    two = weights(tmp_path / "two" / "compact-2exp.safetensors")
+    for key, value in one.items():
+        assert torch.allclose(two[key], value, atol=2e-5), key
+
+
+def test_mixed_precision_leaves_radiometry_entmax_and_losses_in_float32(config: TrainConfig, tmp_path: Path):
+    torch.manual_seed(0)
+    model = LRHDR(config.model_config()).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    window, between = torch.rand(1, 3, 3, 16, 16), torch.rand(1, 1, 3, 16, 16)
+    exposures = torch.tensor([[1.0, 8.0, 1.0]])
+    exact = model(window, between, exposures)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model(window, between, exposures)
+    assert not torch.equal(mixed.logits, exact.logits)  # the convolutions did run in bfloat16
+    assert all(x.dtype == torch.float32 for x in mixed)
+    assert torch.equal(mixed.candidates[:, :4], exact.candidates[:, :4])
+    assert torch.allclose(mixed.weights.sum(dim=1), torch.ones(1, 16, 16), atol=1e-6)
+    assert torch.equal(mixed.weights, entmax(mixed.logits, model.config.alpha))
+    assert torch.allclose((mixed.weights[:, :, None] * mixed.candidates).sum(dim=1), mixed.hdr, atol=1e-7)
+    # and a whole run: its losses are those of its outputs in float32
+    seen = []
+    real = training_run.lrhdr_loss
+
+    def spy(output, target, loss, alpha):
+        losses = real(output, target, loss, alpha)
+        seen.append([x.dtype for x in (*output, target, *losses)])
+        return losses
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_run, "lrhdr_loss", spy)
+        train(dataclasses.replace(config, precision="bf16-mixed", steps=2, output=str(tmp_path / "amp")))
+    assert seen
+    assert all(dtype == torch.float32 for row in seen for dtype in row)
+
+
+def test_the_reference_is_shown_under_another_tone_but_stays_a_candidate(config: TrainConfig, tmp_path: Path):
+    model = LRHDR(config.model_config()).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    data = CacheData(config.data, 2)
+    plain = draw_batch(data, config, 0, 0, 1)
+    toned = draw_batch(data, dataclasses.replace(config, tone_perturbation=0.7), 0, 0, 1)
+    assert torch.equal(plain.window, toned.window)
+    assert plain.shown.numel() == 0
+    gamma = torch.log(toned.shown[0]) / torch.log(toned.window[0, 1])
+    spread = gamma[torch.isfinite(gamma)]
+    assert 0.49 < float(spread.min()) <= float(spread.max()) < 2.02
+    for channel in gamma:
+        assert torch.allclose(channel.nanmedian(), channel[torch.isfinite(channel)].mean(), atol=1e-2)
+    parts = (plain.window, plain.interpolated, plain.exposures)
+    with torch.no_grad():
+        before, after = model(*parts), model(*parts, shown=toned.shown)
+        same_again = model(*parts, shown=plain.window[:, 1])
+    assert torch.equal(before.candidates, after.candidates)
+    assert not torch.equal(before.logits, after.logits)
+    assert torch.equal(before.logits, same_again.logits)
+    train(dataclasses.replace(config, tone_perturbation=0.7, steps=2, output=str(tmp_path / "toned")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ class Sample(NamedTuple):
         target: (3, H, W), linear radiance in [0, 1], 1.0 = saturation of the shortest exposure.
         aligned: (T - 1, 3, H, W), the neighbours aligned to the reference by flow, LDR, in time order
             (`lrhdr.interpolate.guided.align_window`); without frames where nobody asked for them.
+        shown: (3, H, W), the reference as the voting network is shown it in training (`perturb_tones`); without frames
+            where it is shown as it is.
     """
 
     window: Tensor
@@ -28,6 +30,7 @@ class Sample(NamedTuple):
     exposures: Tensor
     target: Tensor
     aligned: Tensor = NO_FRAMES
+    shown: Tensor = NO_FRAMES
 
 
 def reverse_time(sample: Sample) -> Sample:
@@ -42,7 +45,29 @@ def reverse_time(sample: Sample) -> Sample:
         sample.exposures.flip(0),
         sample.target,
         sample.aligned.flip(0),
+        sample.shown,
     )
+
+
+def perturb_tones(sample: Sample, spread: float, generator: torch.Generator) -> Sample:
+    """Show the network the reference under an unknown camera curve: a random gamma per channel, exp(U(-g, g)).
+
+    The field's way to keep networks from relying on exact radiometry across exposures. The window, and with it every
+    candidate, stays as it is.
+
+    Args:
+        sample: the sample.
+        spread: g; 0 changes nothing and draws nothing.
+        generator: where the numbers come from.
+
+    Returns:
+        The sample with `shown`.
+    """
+    if spread == 0.0:
+        return sample
+    gamma = torch.exp(spread * (2.0 * torch.rand(3, 1, 1, generator=generator) - 1.0))
+    reference = sample.window[sample.window.shape[0] // 2]
+    return sample._replace(shown=reference.clamp(0.0, 1.0) ** gamma)
 
 
 def crop_and_augment(sample: Sample, size: int, generator: torch.Generator) -> Sample:
@@ -85,5 +110,42 @@ def crop_and_augment(sample: Sample, size: int, generator: torch.Generator) -> S
         sample.exposures,
         change(sample.target),
         change(sample.aligned),
+        change(sample.shown),
     )
     return reverse_time(result) if draw[6] < 0.5 else result
+
+
+class TrainingData(Protocol):
+    """What a training run draws from. Items depend on their arguments only, so any process can make any of them."""
+
+    @property
+    def interpolator(self) -> str:
+        """Name of the frozen interpolator that its samples were, or are, completed with."""
+        ...
+
+    @property
+    def held_out(self) -> int:
+        """How many samples are kept for validation."""
+        ...
+
+    def __len__(self) -> int:
+        """How many samples may be trained on."""
+        ...
+
+    def draw(self, index: int, crop: int, generator: torch.Generator, key: str = "") -> Sample:
+        """Make training sample `index` in one of its random forms.
+
+        Args:
+            index: below `len`.
+            crop: side of the square crop, px.
+            generator: decides everything that is random.
+            key: name under which slow parts may be kept; equal keys stand for generators in equal states.
+
+        Returns:
+            The sample, (crop, crop) pixels.
+        """
+        ...
+
+    def fixed(self, number: int) -> Sample:
+        """Held-out sample `number` < `held_out`, always the same."""
+        ...

@@ -177,6 +177,7 @@ class LRHDR(nn.Module):
         exposures: Tensor,
         noise: Tensor | None = None,
         aligned: Tensor | None = None,
+        shown: Tensor | None = None,
     ) -> LRHDROutput:
         """Reconstruct the reference frame.
 
@@ -188,6 +189,8 @@ class LRHDR(nn.Module):
                 configuration uses it. Who works in tiles estimates it once, on the whole frame.
             aligned: (B, 2 N_e - 2, 3, H, W), the neighbours aligned to the reference, in time order; needed when the
                 configuration uses them, ignored otherwise.
+            shown: (B, 3, H, W), the reference as the voting network is shown it (training under perturbed tones); the
+                reference itself when not given. Candidates, calibration and prior never see it.
 
         Returns:
             `LRHDROutput`.
@@ -215,6 +218,9 @@ class LRHDR(nn.Module):
             tones = torch.cat((tones, calibrated_mu), dim=1)
         candidates = torch.cat((radiances, calibrated), dim=1)
         inputs = [frames.flatten(1, 2), tones.flatten(1, 2)]
+        if shown is not None:
+            tone = mu_law(ldr_to_radiance(shown, exposures[:, centre]))
+            inputs = [_with_frame(frames, centre, shown).flatten(1, 2), _with_frame(tones, centre, tone).flatten(1, 2)]
         prior = None
         if self.config.prior:
             prior = prior_logits(
@@ -271,3 +277,8 @@ class LRHDR(nn.Module):
             raise InputError(
                 f"window: expected height and width to be multiples of {self.MULTIPLE}, found {height}x{width}"
             )
+
+
+def _with_frame(frames: Tensor, index: int, frame: Tensor) -> Tensor:
+    """(B, M, 3, H, W) with frame `index` replaced by (B, 3, H, W)."""
+    return torch.cat((frames[:, :index], frame[:, None], frames[:, index + 1 :]), dim=1)

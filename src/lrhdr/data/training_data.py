@@ -1,0 +1,126 @@
+"""Find out what a folder of training data is, and open it: a sample cache, Vimeo-90K septuplets or MPI-Sintel."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lrhdr.checks import InputError
+from lrhdr.data.base import Sample, TrainingData, crop_and_augment
+from lrhdr.data.generated import CachedSamples
+from lrhdr.data.sequences import SequenceConfig, SequenceData
+from lrhdr.data.sintel import Sintel
+from lrhdr.data.vimeo90k import Vimeo90K
+
+
+class CacheData:
+    """`TrainingData` from a sample cache; the last samples are held out.
+
+    Args:
+        path: the cache's folder.
+        held_out: how many samples are for validation.
+        aligned: read the aligned neighbours too.
+
+    Raises:
+        InputError: no cache there, or not more samples than are held out.
+    """
+
+    def __init__(self, path: Path | str, held_out: int, *, aligned: bool = False) -> None:
+        self.samples = CachedSamples(path, aligned=aligned)
+        self.held_out = held_out
+        if len(self.samples) <= held_out:
+            raise InputError(f"{path}: found {len(self.samples)} samples, expected more than {held_out} to hold out")
+
+    @property
+    def interpolator(self) -> str:
+        """Name of the interpolator that the samples were made with."""
+        return str(self.samples.manifest.get("config", {}).get("interpolator", "dis"))
+
+    def __len__(self) -> int:
+        """How many samples may be trained on."""
+        return len(self.samples) - self.held_out
+
+    def draw(self, index: int, crop: int, generator: torch.Generator, key: str = "") -> Sample:
+        """See `TrainingData`."""
+        return crop_and_augment(self.samples[index], crop, generator)
+
+    def fixed(self, number: int) -> Sample:
+        """See `TrainingData`: whole samples."""
+        return self.samples[len(self) + number]
+
+
+class JoinedData:
+    """Several data sets one after the other; validation is the first one's.
+
+    Args:
+        parts: at least one, all with the same interpolator.
+
+    Raises:
+        InputError: interpolators differ.
+    """
+
+    def __init__(self, parts: Sequence[TrainingData]) -> None:
+        self._parts = list(parts)
+        self._ends = list(itertools.accumulate(len(part) for part in parts))
+        names = sorted({part.interpolator for part in parts})
+        if len(names) > 1:
+            raise InputError(f"training data: expected one interpolator for all folders, found {', '.join(names)}")
+
+    @property
+    def interpolator(self) -> str:
+        """Name of the interpolator of all."""
+        return self._parts[0].interpolator
+
+    @property
+    def held_out(self) -> int:
+        """How many samples are for validation."""
+        return self._parts[0].held_out
+
+    def __len__(self) -> int:
+        """How many samples may be trained on."""
+        return self._ends[-1]
+
+    def draw(self, index: int, crop: int, generator: torch.Generator, key: str = "") -> Sample:
+        """See `TrainingData`."""
+        number = bisect.bisect_right(self._ends, index)
+        before = self._ends[number - 1] if number else 0
+        return self._parts[number].draw(index - before, crop, generator, key)
+
+    def fixed(self, number: int) -> Sample:
+        """See `TrainingData`."""
+        return self._parts[0].fixed(number)
+
+
+def open_training_data(folders: Sequence[str], held_out: int, config: SequenceConfig) -> TrainingData:
+    """Open one or more folders.
+
+    Args:
+        folders: sample caches, or folders of Vimeo-90K or MPI-Sintel.
+        held_out: samples for validation, all from the first folder.
+        config: what is made of folders of frames; of a cache, only `aligned` matters.
+
+    Returns:
+        The data.
+
+    Raises:
+        InputError: a folder is missing, is none of these, or holds too little.
+    """
+    parts: list[TrainingData] = []
+    for position, name in enumerate(folders):
+        root, held = Path(name), held_out if position == 0 else 0
+        if (root / "manifest.json").is_file():
+            parts.append(CacheData(root, held, aligned=config.aligned))
+        elif Vimeo90K.is_at(root):
+            parts.append(SequenceData(Vimeo90K(root, held), config))
+        elif Sintel.is_at(root):
+            parts.append(SequenceData(Sintel(root, 2 * config.n_exposures - 1, held), config))
+        else:
+            raise InputError(
+                f"{root}: expected a sample cache (manifest.json), Vimeo-90K (sep_trainlist.txt and sequences/) or "
+                f"MPI-Sintel (training/clean or training/final), found none of them"
+            )
+    return parts[0] if len(parts) == 1 else JoinedData(parts)

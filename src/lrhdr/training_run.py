@@ -1,0 +1,290 @@
+"""One training run: networks, optimiser, data and how far it is; one step, one validation, one checkpoint.
+
+Mixed precision is for the networks' convolutions: Fabric's autocast covers their forward pass only, where radiometry,
+prior and entmax see float32, and losses are computed outside of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from lrhdr.checkpoint import load_checkpoint, save_checkpoint
+from lrhdr.checks import InputError, LrhdrError
+from lrhdr.data.base import Sample
+from lrhdr.data.sequences import SequenceConfig
+from lrhdr.data.training_data import open_training_data
+from lrhdr.interpolate import complete_window, get_interpolator
+from lrhdr.io.atomic import write_bytes
+from lrhdr.losses import Losses, lrhdr_loss, oracle_index
+from lrhdr.models.lrhdr import LRHDR
+from lrhdr.radiometry import ldr_to_radiance
+from lrhdr.tonemap import mu_law
+from lrhdr.training_batches import batch_item, slots_of, steps_in_all
+from lrhdr.training_config import TrainConfig
+from lrhdr.weights import WeightsRecord, load_pretrained, save_weights
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def learning_rate_factor(step: int, config: TrainConfig, peak: float) -> float:
+    """Linear warm-up, then a cosine to `lr_final`; as a factor of `peak`."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
+    floor = min(1.0, config.lr_final / peak)
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Exponential moving average of parameters and buffers, in place."""
+    for ours, theirs in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if ours.is_floating_point():
+            ours.lerp_(theirs.detach(), 1.0 - decay)
+        else:
+            ours.copy_(theirs)
+
+
+@torch.no_grad()
+def validate(model: LRHDR, samples: Iterable[Sample]) -> dict[str, float]:
+    """PSNR_T (dB, mean over samples) of the network, of the reference alone and of the oracle candidate.
+
+    Args:
+        model: the network; left in eval mode.
+        samples: batches of one, on the network's device.
+    """
+    model.eval()
+    sums, count = {"psnr": 0.0, "reference": 0.0, "oracle": 0.0}, 0
+    for sample in samples:
+        output = model(sample.window, sample.interpolated, sample.exposures, aligned=sample.aligned)
+        target = mu_law(sample.target)
+        centre = sample.window.shape[1] // 2
+        reference = mu_law(ldr_to_radiance(sample.window[:, centre], sample.exposures[:, centre]))
+        choice, distance = oracle_index(output.candidates_mu, target)
+        errors = {
+            "psnr": (mu_law(output.hdr) - target).square().mean(),
+            "reference": (reference - target).square().mean(),
+            "oracle": distance.gather(1, choice[:, None]).mean() / 3.0,
+        }
+        for key, error in errors.items():
+            sums[key] += -10.0 * math.log10(max(float(error), 1e-12))
+        count += 1
+    return {key: value / max(1, count) for key, value in sums.items()}
+
+
+def _optimiser(model: LRHDR, config: TrainConfig) -> tuple[torch.optim.AdamW, list[float]]:
+    groups = [{"params": list(model.apswf.parameters()), "lr": config.lr}]
+    peaks = [config.lr]
+    if model.accr is not None:
+        groups.append({"params": list(model.accr.parameters()), "lr": config.lr_accr})
+        peaks.append(config.lr_accr)
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay), peaks
+
+
+def _record(
+    config: TrainConfig, interpolator: str, step: int, minutes: float, scores: dict[str, float]
+) -> WeightsRecord:
+    paths = ("data", "output", "init_from", "interpolation_cache")
+    training = {**asdict(config), **{key: Path(getattr(config, key)).name for key in paths}}
+    training["extra_data"] = [Path(name).name for name in config.extra_data]
+    training.update(steps_done=step, minutes=round(minutes, 1))
+    return WeightsRecord(
+        name=config.name,
+        config=config.model_config().to_dict(),
+        interpolator=interpolator,
+        training=training,
+        scores={"validation": scores},
+    )
+
+
+class TrainingRun:
+    """A training run: networks, optimiser, data, and how far it is."""
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, say: Callable[[str], None]) -> None:
+        self.fabric, self.say = fabric, say
+        self.rank, self.world = fabric.global_rank, fabric.world_size
+        if config.batch % (self.world * config.accumulate):
+            raise InputError(
+                f"training configuration: batch = {config.batch} cannot be dealt evenly to {self.world} processes "
+                f"in {config.accumulate} parts"
+            )
+        network = config.model_config()
+        sequences = SequenceConfig(
+            n_exposures=config.n_exposures,
+            synthesis=config.synthesis,
+            interpolator=config.interpolator,
+            interpolate=config.interpolate == "loader",
+            aligned=network.aligned,
+            cache=config.interpolation_cache,
+            seed=config.seed,
+        )
+        self.data = open_training_data((config.data, *config.extra_data), config.validation, sequences)
+        self.config = config = replace(config, steps=steps_in_all(config, len(self.data)))
+        self.interpolator = get_interpolator(config.interpolator) if config.interpolate == "device" else None
+        self.output = Path(config.output)
+        self.checkpoint = self.output / "last.pt"
+        self.target = self.output / f"{config.name}.safetensors"
+        torch.manual_seed(config.seed)
+        self.bare = load_pretrained(config.init_from)[0] if config.init_from else LRHDR(network)
+        if self.bare.config != network:
+            raise InputError(f"{config.init_from}: its network differs from this run's configuration")
+        self.bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = LRHDR(network).to(fabric.device)
+        self.average.load_state_dict(self.bare.state_dict())
+        self.optimiser, self.peaks = _optimiser(self.bare, config)
+        self.step, minutes = 0, 0.0
+        # Of the last validation, and of the best so far; a resumed run must not forget them.
+        self.scores: dict[str, float] = {}
+        self.best: dict[str, float] = {}
+        if self.checkpoint.is_file():
+            state = load_checkpoint(self.checkpoint)
+            _check_resume(state["config"], asdict(config), self.checkpoint)
+            self.bare.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, minutes = int(state["step"]), float(state["minutes"])
+            self.scores, self.best = dict(state.get("scores", {})), dict(state.get("best", {}))
+            say(f"resuming at step {self.step} of {config.steps}")
+        self.model, self.wrapped = fabric.setup(self.bare, self.optimiser)
+        self.start = time.monotonic() - minutes * 60.0  # as if the earlier processes of this run had been this one
+
+    @property
+    def minutes(self) -> float:
+        """Time spent on the run so far."""
+        return (time.monotonic() - self.start) / 60.0
+
+    def prepare_folder(self) -> None:
+        """Make the run's folder, take away what a killed process left half written, and store the configuration."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        for name in (self.checkpoint.name, self.target.name):
+            for stale in self.output.glob(f".{name}.*.tmp"):
+                stale.unlink(missing_ok=True)
+        write_bytes(self.output / "config.json", json.dumps(asdict(self.config), indent=1).encode())
+
+    def save(self) -> None:
+        """Write checkpoint and weights (the first process does)."""
+        if self.rank != 0:
+            return
+        state = {
+            "step": self.step,
+            "minutes": self.minutes,
+            "config": json.loads(json.dumps(asdict(self.config))),
+            "model": self.bare.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scores": self.scores,
+            "best": self.best,
+        }
+        save_checkpoint(self.checkpoint, state)
+        self.save_average(self.target)
+
+    def save_average(self, path: Path) -> None:
+        """Write the moving average as weights."""
+        record = _record(self.config, self.data.interpolator, self.step, self.minutes, self.scores)
+        save_weights(path, self.average, record)
+
+    def advance(self, parts: list[Sample]) -> Losses:
+        """Take one optimiser step.
+
+        Args:
+            parts: the step's batches.
+
+        Returns:
+            The losses, means over the parts (of this process).
+
+        Raises:
+            LrhdrError: loss or gradient is not finite. Nothing was changed.
+        """
+        config = self.config
+        self.model.train()
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * learning_rate_factor(self.step, config, peak)
+        self.wrapped.zero_grad(set_to_none=True)
+        # No random layers today; if one comes, it is reproducible too.
+        torch.manual_seed((config.seed * 1_000_003 + self.step) * 4096 + self.rank)
+        seen: list[Losses] = []
+        for number, part in enumerate(parts):
+            batch = self.to_device(part)
+            with self.fabric.no_backward_sync(self.model, enabled=number + 1 < len(parts)):
+                shown = batch.shown if batch.shown.numel() else None
+                output = self.model(
+                    batch.window, batch.interpolated, batch.exposures, aligned=batch.aligned, shown=shown
+                )
+                losses = lrhdr_loss(output, batch.target, config.loss, self.bare.config.vote_alpha)
+                if not torch.isfinite(losses.total):
+                    raise self._not_finite(f"the loss is {float(losses.total.detach())}", number)
+                self.fabric.backward(losses.total / len(parts))
+            seen.append(Losses(*(x.detach() for x in losses)))
+        norm = torch.nn.utils.get_total_norm(p.grad for p in self.bare.parameters() if p.grad is not None)
+        if not torch.isfinite(norm) and config.precision != "16-mixed":  # whose loss scaling skips such steps itself
+            raise self._not_finite(f"the gradient's norm is {float(norm)}", None)
+        if config.clip_gradient:
+            self.fabric.clip_gradients(
+                self.model, self.wrapped, max_norm=config.clip_gradient, error_if_nonfinite=False
+            )
+        self.wrapped.step()
+        self.step += 1
+        # A young average would remember the random start: its memory grows with the step.
+        update_average(self.average, self.bare, min(config.ema, self.step / (self.step + 10.0)))
+        return Losses(*(torch.stack(values).mean() for values in zip(*seen, strict=True)))
+
+    def to_device(self, sample: Sample) -> Sample:
+        """A batch where the network is, completed there if that is where it is done."""
+        batch = Sample(*(x.to(self.fabric.device, non_blocking=True) for x in sample))
+        if self.interpolator is not None:
+            frames = complete_window(batch.window, batch.exposures, self.interpolator)
+            batch = batch._replace(interpolated=frames.clamp(0.0, 1.0))
+        return batch
+
+    def validate(self) -> dict[str, float]:
+        """Score the moving average on the held-out samples; keep it if it is the best so far."""
+        held_out = (self.data.fixed(number) for number in range(self.data.held_out))
+        self.scores = validate(self.average, (self.to_device(_as_batch(sample)) for sample in held_out))
+        if self.scores["psnr"] > self.best.get("psnr", -math.inf):
+            self.best = {"psnr": self.scores["psnr"], "step": float(self.step)}
+            self.save_average(self.output / f"{self.config.name}-best.safetensors")
+        return self.scores
+
+    def _not_finite(self, what: str, part: int | None) -> LrhdrError:
+        parts = range(self.config.accumulate) if part is None else (part,)
+        slots = [slot for number in parts for slot in slots_of(self.config, self.rank, self.world, number)]
+        indices = [batch_item(self.config, len(self.data), self.step, slot).index for slot in slots]
+        kept = f"; {self.checkpoint} is kept as it was" if self.checkpoint.is_file() else ""
+        return LrhdrError(
+            f"training: {what} at step {self.step} (seed {self.config.seed}, slots {slots}, samples {indices}){kept}"
+        )
+
+
+def _as_batch(sample: Sample) -> Sample:
+    return Sample(*(x[None] for x in sample))
+
+
+_MAY_CHANGE = {
+    *("data", "extra_data", "output", "init_from", "interpolation_cache", "threads", "workers"),
+    *("log_every", "validate_every", "checkpoint_minutes", "tensorboard"),
+}
+"""Settings that another start of a run may change: they do not shape the weights."""
+
+
+def _check_resume(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
+    """Refuse to go on with another configuration; a field that the checkpoint's version did not have had its default.
+
+    Raises:
+        InputError: a field that shapes the result differs.
+    """
+    plain = json.loads(json.dumps(wanted))
+    defaults = json.loads(json.dumps(asdict(TrainConfig(data="", output=""))))
+    before = {**defaults, **saved}
+    differing = [key for key in plain if key not in _MAY_CHANGE and before[key] != plain[key]]
+    if differing:
+        raise InputError(f"{path}: made with other values of {differing}; use another output folder or restore them")

@@ -1,0 +1,149 @@
+"""The compact interpolator: its network, its motion input, and how it brings any size to the grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lrhdr.checks import InputError
+from lrhdr.interpolate.base import GuidedInterpolator
+from lrhdr.interpolate.compact import CompactInterpolator, half_motion
+from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
+from lrhdr.interpolate.flow import to_arrays
+
+SMALL = CompactConfig(widths=(8, 8, 8), fine=8, features=4)
+
+
+def texture(height: int, width: int, seed: int = 0) -> Tensor:
+    noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.avg_pool2d(noise, 5, 1, 2)
+    return (0.5 + 2.0 * (smooth - 0.5)).clamp(0.05, 0.95)
+
+
+def moving(shift: int = 4, height: int = 64, width: int = 96) -> list[Tensor]:
+    """First, middle and last frame of a picture that moves by `shift` px per frame."""
+    wide = texture(height, width + 4 * abs(shift))
+    starts = [2 * abs(shift) + (t - 1) * shift for t in range(3)]
+    return [wide[..., start : start + width] for start in starts]
+
+
+def network(seed: int = 0) -> CompactNet:
+    torch.manual_seed(seed)
+    return CompactNet(SMALL)
+
+
+def inputs(shift: int = 4) -> tuple[Tensor, ...]:
+    first, middle, second = moving(shift)
+    motion = half_motion(*(to_arrays(x)[0] for x in (first, second, middle)), 0.5, 1.0, 1.0)
+    numbers = (torch.tensor([x]) for x in (0.5, 1.0, 1.0))
+    return first, second, middle, torch.from_numpy(motion)[None], *numbers
+
+
+def test_untrained_votes_are_equal_and_flows_are_those_given() -> None:
+    first, second, middle, motion, *numbers = inputs()
+    output = network()(first, second, middle, motion, *numbers)
+    assert output.votes.shape == (1, GUESSES, 32, 48)
+    torch.testing.assert_close(output.votes, torch.full_like(output.votes, 1 / GUESSES))
+    torch.testing.assert_close(output.flows[:, 2], motion[:, :2])
+    torch.testing.assert_close(output.flows[:, 5], 0.5 * motion[:, 4:6])
+    torch.testing.assert_close(output.flows[:, 0], 0.5 * (motion[:, :2] - 0.5 * motion[:, 4:6]))
+
+
+def test_motion_input_is_the_motion() -> None:
+    _, _, _, motion, *_ = inputs(shift=4)
+    inner = motion[0, :, 8:-8, 12:-12]
+    # 4 px per frame are 2 at half resolution; content that moves left lies to the right in the first frame.
+    for channel, expected in ((0, 2.0), (1, 0.0), (2, -2.0), (3, 0.0), (4, -4.0), (5, 0.0), (6, 1.0), (7, 1.0)):
+        assert float(inner[channel].median()) == pytest.approx(expected, abs=0.15), channel
+
+
+def test_finds_the_middle_of_a_moving_picture_in_any_exposure() -> None:
+    first, middle, second = moving()
+    interpolator = CompactInterpolator(network())
+    assert isinstance(interpolator, GuidedInterpolator)
+    inner = (..., slice(8, -8), slice(12, -12))
+
+    def psnr(a: Tensor) -> float:
+        return float(-10 * torch.log10((a - middle)[inner].square().mean()))
+
+    lazy = psnr(0.5 * (first + second))
+    for ratio in (0.25, 1.0, 4.0):
+        reference = (middle * ratio ** (1 / 2.2)).clamp_max(1.0)
+        gain = max(ratio, 1.0)
+        made = interpolator.complete(first, second, 0.5, gain=gain, reference=reference, ratio=ratio)
+        assert psnr(made) > lazy + 8.0, ratio
+    assert psnr(interpolator(first, second, 0.5)) > lazy + 8.0
+
+
+def test_remap_and_torch_agree() -> None:
+    first, second, middle, motion, *numbers = inputs()
+    net = network()
+    torch.nn.init.normal_(net.out.weight, std=0.1)
+    torch.nn.init.normal_(net.g3.weight, std=0.1)
+    with torch.no_grad():
+        expected = blend(first, second, net(first, second, middle, motion, *numbers)).frame
+    made = CompactInterpolator(net).complete(first, second, 0.5, gain=1.0, reference=middle, ratio=1.0)
+    torch.testing.assert_close(made, expected, atol=2e-3, rtol=0.0)  # remap rounds places to 1/32 px
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 300), (33, 47), (64, 70)])
+def test_any_size(size: tuple[int, int]) -> None:
+    frames = texture(*size)
+    made = CompactInterpolator(network()).complete(frames, frames, 0.5, gain=2.0, reference=frames, ratio=1.0)
+    assert made.shape == frames.shape
+    torch.testing.assert_close(made, frames, atol=0.02, rtol=0.0)
+
+
+def test_batch_equals_one_by_one() -> None:
+    first, middle, second = (torch.cat(x) for x in zip(moving(4), moving(-2), strict=True))
+    interpolator = CompactInterpolator(network())
+    both = interpolator.complete(first, second, 1 / 3, gain=4.0, reference=middle, ratio=1.0)
+    for i in (0, 1):
+        one = interpolator.complete(
+            first[i : i + 1], second[i : i + 1], 1 / 3, gain=4.0, reference=middle[i : i + 1], ratio=1.0
+        )
+        torch.testing.assert_close(both[i : i + 1], one)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(InputError, match="differ in shape"):
+        CompactInterpolator(network())(torch.rand(1, 3, 40, 40), torch.rand(1, 3, 40, 44), 0.5)
+
+
+def test_blend_is_the_weighted_mean_and_differentiable() -> None:
+    first, second = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
+    votes = torch.zeros(1, GUESSES, 8, 8)
+    votes[:, 0], votes[:, 3] = 0.75, 0.25
+    flows = torch.zeros(1, GUESSES, 2, 8, 8, requires_grad=True)
+    made = blend(first, second, CompactOutput(flows, votes))
+    torch.testing.assert_close(made.frame, torch.full_like(first, 0.25))
+    blend(texture(16, 16), second, CompactOutput(flows, votes)).frame.sum().backward()
+    assert flows.grad is not None
+    assert bool(torch.isfinite(flows.grad).all())
+
+
+def test_stand_in_moves_both_frames_to_the_time() -> None:
+    first, middle, second = moving(4)
+    motion = torch.zeros(1, 8, 32, 48)
+    motion[:, 4] = -4.0
+    inner = (..., slice(None), slice(12, -12))
+    torch.testing.assert_close(
+        stand_in(first, second, motion, torch.tensor([0.5]))[inner], middle[inner], atol=1e-3, rtol=0.0
+    )
+
+
+def test_configuration_round_trips_and_refuses_nonsense() -> None:
+    assert CompactConfig.from_dict(SMALL.to_dict() | {"widths": [8, 8, 8]}) == SMALL
+    with pytest.raises(ValueError, match="three widths"):
+        CompactConfig(widths=(8, 8))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="depth"):
+        CompactConfig.from_dict({"depth": 3})
+
+
+def test_motion_without_a_reference_is_that_of_the_velocity() -> None:
+    first, _, second = (to_arrays(x)[0] for x in moving())
+    motion = half_motion(first, second, None, 0.25, 1.0, 1.0)
+    np.testing.assert_allclose(motion[0:2], -0.25 * motion[4:6], atol=1e-6)
+    np.testing.assert_allclose(motion[2:4], 0.75 * motion[4:6], atol=1e-6)

@@ -1,0 +1,173 @@
+"""Training the compact interpolator: augmentation keeps motion true, runs resume exactly, files load again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from samples import write_cache
+
+from lrhdr.checks import InputError
+from lrhdr.data.generated import CachedSamples
+from lrhdr.data.motion import CachedPairs, PairSample, add_motion, motion_path
+from lrhdr.data.recompletion import recomplete_cache
+from lrhdr.interpolate import complete_window, get_interpolator
+from lrhdr.interpolate.compact import half_motion
+from lrhdr.interpolate.compact_net import CompactConfig
+from lrhdr.interpolate.flow import to_arrays
+from lrhdr.interpolate.sampling import fetch
+from lrhdr.interpolate.stored import build_interpolator
+from lrhdr.interpolation_training import (
+    InterpolationTrainConfig,
+    augment,
+    errors,
+    load_interpolation_config,
+    train_interpolator,
+)
+
+
+def tiny(data: Path, output: Path, **changes: object) -> InterpolationTrainConfig:
+    config = InterpolationTrainConfig(
+        data=(str(data),),
+        output=str(output),
+        network=CompactConfig(widths=(4, 4, 4), fine=4, features=2),
+        steps=4,
+        batch=2,
+        crop=32,
+        warmup=1,
+        validation=2,
+        validate_every=2,
+        log_every=1,
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def moving_pair() -> PairSample:
+    """A picture that moves by (3, 1) px per frame, with its exact motion."""
+    generator = torch.Generator().manual_seed(1)
+    wide = torch.nn.functional.avg_pool2d(torch.rand(1, 3, 60, 72, generator=generator), 5, 1, 2)[0]
+    frames = [wide[:, 4 + t : 52 + t, 4 + 3 * t : 52 + 3 * t] for t in range(3)]
+    motion = torch.zeros(8, 24, 24)
+    # content moves by (-3, -1): in the first frame it lies further right and down
+    for channel, value in enumerate((1.5, 0.5, -1.5, -0.5, -3.0, -1.0, 1.0, 1.0)):
+        motion[channel] = value
+    one = torch.tensor(1.0)
+    return PairSample(frames[0], frames[2], frames[1], motion, torch.tensor(0.5), one, one, one, frames[1] ** 2.2)
+
+
+def test_augmented_motion_still_leads_from_the_reference_to_both_frames() -> None:
+    pair = moving_pair()
+    config = tiny(Path("x"), Path("y"), no_reference=0.0, same_frame=0.0)
+    inner = (..., slice(6, -6), slice(6, -6))
+    seen = set()
+    for seed in range(40):
+        made = augment(pair, config, torch.Generator().manual_seed(seed))
+        seen.add(tuple(made.motion[:2, 0, 0].tolist()))
+        for frame, flow in ((made.first, made.motion[:2]), (made.second, made.motion[2:4])):
+            full = 2.0 * torch.nn.functional.interpolate(flow[None], scale_factor=2.0)
+            fetched = fetch(frame[None], full)[0]
+            torch.testing.assert_close(fetched[inner], made.reference[inner], atol=2e-3, rtol=0.0)
+        assert float(errors(made.reference[None], _batched(made)).abs().max()) < 1e-3
+    assert len(seen) == 8  # two signs per axis, two orders
+
+
+def _batched(pair: PairSample) -> PairSample:
+    return PairSample(*(x[None] for x in pair))
+
+
+def test_a_share_of_pairs_has_no_reference_or_one_frame_twice() -> None:
+    pair = moving_pair()
+    config = tiny(Path("x"), Path("y"))
+    alone = augment(pair, replace(config, no_reference=1.0, same_frame=0.0), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(alone.motion[0:2], -alone.fraction * alone.motion[4:6])
+    same = augment(pair, replace(config, no_reference=0.0, same_frame=1.0), torch.Generator().manual_seed(0))
+    assert torch.equal(same.first, same.second)
+    assert float(same.motion[4:6].abs().max()) == 0.0
+
+
+def test_a_cache_gains_motion_once(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache", count=3, size=32)
+    with pytest.raises(InputError, match="expected the motion of 3 samples"):
+        CachedPairs(cache)
+    add_motion(cache)
+    time = motion_path(cache, 0).stat().st_mtime_ns
+    add_motion(cache)
+    assert motion_path(cache, 0).stat().st_mtime_ns == time
+    sample, pair = CachedSamples(cache)[1], CachedPairs(cache).pair(1, 0)
+    frames = to_arrays(sample.window)
+    # long, short, long: the pair is the window's longest exposure
+    expected = torch.from_numpy(half_motion(frames[0], frames[2], frames[1], 0.5, 1.0, 1 / 8))
+    torch.testing.assert_close(pair.motion, expected.half().float())
+
+
+def test_stopped_and_resumed_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = write_cache(tmp_path / "cache", count=5, size=32)
+    lines: list[str] = []
+    whole = train_interpolator(tiny(cache, tmp_path / "whole"), progress=lines.append)
+    assert any("validation" in line for line in lines)
+
+    class Stop(Exception):
+        pass
+
+    def stop(line: str) -> None:
+        if line.startswith("step 3"):
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_interpolator(tiny(cache, tmp_path / "parts"), progress=stop)
+    resumed: list[str] = []
+    parts = train_interpolator(tiny(cache, tmp_path / "parts"), progress=resumed.append)
+    assert resumed[0] == "resuming at step 2 of 4"
+    ours, theirs = load_file(whole), load_file(parts)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert len((tmp_path / "parts" / "log.csv").read_text().splitlines()) == 1 + 4 + 2
+    with pytest.raises(InputError, match=r"other values of \['lr'\]"):
+        train_interpolator(tiny(cache, tmp_path / "parts", lr=0.1))
+
+
+def test_saved_weights_make_an_interpolator_that_learned(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache", count=5, size=32)
+    path = train_interpolator(tiny(cache, tmp_path / "run"))
+    interpolator = build_interpolator(path, "compact")
+    frame = torch.full((1, 3, 32, 32), 0.5)
+    torch.testing.assert_close(interpolator(frame, frame, 0.5), frame, atol=1e-5, rtol=0.0)
+    untrained = CompactConfig(widths=(4, 4, 4), fine=4, features=2)
+    assert interpolator.network.config == untrained  # type: ignore[attr-defined]
+    assert float(interpolator.network.out.weight.detach().abs().sum()) > 0.0  # type: ignore[attr-defined]
+
+
+def test_configuration_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('data = ["a", "b"]\noutput = "o"\nnetwork = { fine = 12 }\n')
+    config = load_interpolation_config(file)
+    assert config.shares == (1.0, 1.0)
+    assert config.network.fine == 12
+    for text, message in (
+        ('data = []\noutput = "o"\n', "data"),
+        ('data = ["a"]\noutput = "o"\ncrop = 30\n', "crop = 30 is out of range"),
+        ('data = ["a"]\noutput = "o"\ndepth = 3\n', "unknown keys"),
+        ("data = [", "not a readable TOML"),
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=message):
+            load_interpolation_config(file)
+
+
+def test_recompletion_changes_the_interpolated_frames_only(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache", count=3, size=32)
+    manifest = cache / "manifest.json"
+    manifest.write_text('{"format": 1, "shard_size": 3, "config": {"interpolator": "average"}}')
+    copy = recomplete_cache(cache, tmp_path / "copy", "dis")
+    old, new = CachedSamples(cache), CachedSamples(copy)
+    assert new.manifest["config"]["interpolator"] == "dis"
+    for i in range(3):
+        assert torch.equal(old[i].window, new[i].window)
+        assert torch.equal(old[i].target, new[i].target)
+        expected = complete_window(old[i].window[None], old[i].exposures[None], get_interpolator("dis"))[0]
+        torch.testing.assert_close(new[i].interpolated, expected.clamp(0, 1), atol=1 / 65535, rtol=0.0)
+    recomplete_cache(cache, copy, "dis")
+    with pytest.raises(InputError, match="found another cache"):
+        recomplete_cache(cache, copy, "average")

@@ -11,7 +11,7 @@ The shortest period that explains nearly all steps is the answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,7 +124,7 @@ class Alternation:
         return float(self.ratio * (2.0 ** (2.0 * self.uncertainty[self.exposures.index(self.ratio)]) - 1.0))
 
 
-def find_alternation(comparisons: dict[int, Sequence[Comparison]]) -> Alternation:
+def find_alternation(comparisons: Mapping[int, Sequence[Comparison]]) -> Alternation:
     """Find the pattern of exposures.
 
     Args:
@@ -214,7 +214,7 @@ def _fit(stops: NDArray[np.float64], period: int) -> Alternation | None:
 def _tolerance(levels: NDArray[np.float64]) -> float:
     """How far a step may be from the pattern: less than half of its smallest step for weak patterns."""
     steps = np.abs(levels - np.roll(levels, 1))
-    return float(max(min(TOLERANCE_STOPS, 0.45 * steps.max()), 0.12 * np.ptp(levels)))
+    return float(max(min(TOLERANCE_STOPS, 0.45 * steps.max()), 0.12 * np.ptp(levels), 0.02))
 
 
 def _first_guess(stops: NDArray[np.float64], period: int) -> NDArray[np.float64] | None:
@@ -285,7 +285,7 @@ def _levels(
     return levels - levels.mean(), deviation / np.sqrt(independent)
 
 
-def _kind_of(found: Break, comparisons: dict[int, Sequence[Comparison]], period: int) -> Break:
+def _kind_of(found: Break, comparisons: Mapping[int, Sequence[Comparison]], period: int) -> Break:
     """Tell a repeated frame (the same picture again) from a dropped one."""
     if found.count != period - 1:  # a repeat, or a whole period less one frame missing, keeps the phase
         return Break(found.index, "dropped", found.count)
@@ -301,7 +301,7 @@ def _kind_of(found: Break, comparisons: dict[int, Sequence[Comparison]], period:
 
 
 def _outliers(
-    comparisons: dict[int, Sequence[Comparison]], phases: Sequence[int], period: int, drift: NDArray[np.float64]
+    comparisons: Mapping[int, Sequence[Comparison]], phases: Sequence[int], period: int, drift: NDArray[np.float64]
 ) -> tuple[Outlier, ...]:
     """Frames that are brighter or darker than all others of their phase within two periods."""
     n = len(phases)

@@ -123,6 +123,32 @@ def compare(first: Sketch, second: Sketch) -> Comparison:
     return moved if moved.agreement > plain.agreement else plain
 
 
+def tilt(first: Sketch, second: Sketch, stops: float) -> float:
+    """How much the ratio of two frames differs between their bright and their dark places.
+
+    0 for a still scene that was decoded with the right response curve (or a power of it, which no two frames tell).
+
+    Args:
+        first: one frame.
+        second: another one, not moved.
+        stops: log2 of their ratio.
+
+    Returns:
+        Median of `log2(b / a)` over the brighter half of the blocks that both hold, less that over the darker half;
+        nan where there are too few.
+    """
+    means, brightest, darkest = zip(first.blocks, second.blocks, strict=True)
+    high, low = 0.5 * (brightest[0] + brightest[1]), 0.5 * (darkest[0] + darkest[1])
+    held = (high < HIGHEST - abs(stops) / 2) & (low > LOWEST_AT_NEED + abs(stops) / 2)
+    if held.sum() < min(_ENOUGH, high.size // 8) or not held.any():
+        return float("nan")
+    difference, middle = (means[1] - means[0])[held], (0.5 * (means[0] + means[1]))[held]
+    bright = middle > np.median(middle)
+    if not bright.any():
+        return float("nan")
+    return float(np.median(difference[bright]) - np.median(difference[~bright]))
+
+
 def _compare(first: _Blocks, second: _Blocks) -> Comparison:
     means, brightest, darkest = zip(first, second, strict=True)
     difference = means[1] - means[0]

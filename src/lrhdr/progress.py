@@ -54,6 +54,17 @@ class ProgressDisplay:
             self.stream.write(f"{what}: {done}/{total} {self.unit}{self._rate(done, total, now)}\n")
             self.stream.flush()
 
+    def say(self, line: str) -> None:
+        """Show a line that a person should read, above the bar.
+
+        Args:
+            line: without an end of line; shown after the program's name.
+        """
+        self.close()
+        self._what = ""
+        self.stream.write(f"lrhdr: {' '.join(line.split())}\n")
+        self.stream.flush()
+
     def close(self) -> None:
         """Finish the bar that is shown."""
         if self._bar is not None:

@@ -20,9 +20,12 @@ class RunOptions:
 
     Attributes:
         exposures: exposure times of one period in seconds, "1/1000,1/125"; at most one of this and `stops`. With
-            neither, the input's own `Exposures.txt` or EXIF data are used.
+            neither, the input's own `Exposures.txt` or EXIF data are used, else its pixels.
         stops: exposures of one period in stops, "0,3".
         start: which exposure of the period the first frame has: its 0-based position, or "short" or "long".
+        crf: response of the camera: a name ("gamma2.2", "srgb", "slog3", ...) or a file; None for gamma 2.2.
+        sidecar: file of what is known of the clip: read if it is there, else written; None for the run's own record.
+        inspect: look at the pixels of the whole clip first: for exposures, black, saturation and dropped frames.
         method: "lrhdr", or the name of a baseline.
         weights: bundled name or file; None for `compact-<N>exp` of N exposures.
         interpolator: its name; None for the one that the weights were trained with.
@@ -41,6 +44,7 @@ class RunOptions:
         device: where to compute.
         composite: paste the reference where it is well exposed, as the field's test scripts do.
         preview: file of a tone-mapped H.264 preview; None for none.
+        look: a LUT file or an OpenColorIO view for the preview; None for the tone map alone.
         hdr10: file of an HDR10 video; None for none.
         hlg: file of an HLG video; None for none.
         reference_white: cd/m² of the anchor's white.
@@ -59,6 +63,9 @@ class RunOptions:
     exposures: str | None = None
     stops: str | None = None
     start: str = "0"
+    crf: str | None = None
+    sidecar: str | None = None
+    inspect: bool = True
     method: str = NETWORK
     weights: str | None = None
     interpolator: str | None = None
@@ -77,6 +84,7 @@ class RunOptions:
     device: str = "cpu"
     composite: bool = False
     preview: str | None = None
+    look: str | None = None
     hdr10: str | None = None
     hlg: str | None = None
     reference_white: float = REFERENCE_WHITE

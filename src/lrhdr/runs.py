@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -25,15 +26,17 @@ from lrhdr._version import __version__
 from lrhdr.aov import layers_of, parse_layers
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
+from lrhdr.clip_setup import prepare_clip
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.images import write_png
-from lrhdr.io.sources import FrameSource, open_frames
+from lrhdr.io.sources import FrameSource
 from lrhdr.io.tags import read_timecode
+from lrhdr.parts import parts_exposure, reconstruct_parts
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reconstructor
 from lrhdr.report import contact_sheet
-from lrhdr.run_options import RunOptions, file_stem, find_schedule, parse_range, parse_rate
+from lrhdr.run_options import RunOptions, file_stem, parse_range, parse_rate
 from lrhdr.run_videos import RunVideos, plan_videos, video_lines
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
 from lrhdr.viewer.report_html import ReportClip, ReportWriter
@@ -66,7 +69,13 @@ class RunResult:
     report: Path | None = None
 
 
-def run(source_path: str, output: str, options: RunOptions, progress: Progress | None = None) -> RunResult:
+def run(
+    source_path: str,
+    output: str,
+    options: RunOptions,
+    progress: Progress | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> RunResult:
     """Reconstruct a folder of frames or a video file into a folder of EXR files.
 
     Args:
@@ -74,6 +83,7 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
         output: folder, made if missing.
         options: see `RunOptions`.
         progress: called after every step.
+        notify: called with each line on the clip that a person should read (see `prepare_clip`).
 
     Returns:
         Where everything is.
@@ -84,9 +94,9 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
         OutputError: something cannot be written. Frames written before are complete.
     """
     report = progress or (lambda _what, _done, _total: None)
-    source = open_frames(source_path)
     _check_targets(source_path, output, options)
-    schedule = find_schedule(source, source_path, options)
+    setup = prepare_clip(source_path, options, output, report, notify)
+    source, schedule = setup.source, setup.schedule
     schedule.check_length(source.n_frames, source_path)
     wanted = parse_range(options.frames, source.n_frames)
     rate = parse_rate(options.fps) or source.fps
@@ -116,6 +126,7 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
             for key in ("method", "scale", "colorspace", "compression", "start_number", "padding", "tile", "composite")
         },
         "start": schedule.start,
+        "clip": setup.facts.to_dict(),
         **_fingerprint(source),
     }
     open_folder(clip, settings, overwrite=options.overwrite)
@@ -134,14 +145,11 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
     style = FrameStyle(
         options.colorspace, options.scale, gain, plan.white_luminance, options.compression, rate, weights_name
     )
-    seconds = schedule.exposures if options.exposures else None
-    # Only frames that lie in a window are decoded.
-    first = max(0, min(compute, default=0) - schedule.n_exposures + 1)
-    needed = source.frames(first, max(compute, default=0) + schedule.n_exposures)
+    # Header and sheet name exposure times where these were given; relative exposures are no seconds.
+    seconds = partial(parts_exposure, setup.parts) if options.exposures else None
     report("reconstruct", len(done), len(wanted))
     with frame_writer() as write:
-        skip = set(range(source.n_frames)) - compute
-        for frame in reconstructor.reconstruct(needed, schedule, skip=skip, first=first) if compute else ():
+        for frame in reconstruct_parts(reconstructor, source, setup.parts, compute):
             index = frame.index
             if index == sheet_index:
                 sheet = frame
@@ -150,7 +158,7 @@ def run(source_path: str, output: str, options: RunOptions, progress: Progress |
             if index not in done:
                 attributes = style.attributes(
                     frame.exposure,
-                    seconds=None if seconds is None else seconds[schedule.phase(index)],
+                    seconds=None if seconds is None else seconds(index),
                     timecode=None if timecode is None else timecode + index,
                 )
                 write(style.write, clip.path(index), frame.radiance, attributes)
@@ -297,7 +305,7 @@ def _write_sheet(
     path: Path,
     frame: HdrFrame,
     schedule: ExposureSchedule,
-    seconds: tuple[float, ...] | None,
+    seconds: Callable[[int], float] | None,
     title: str,
     count: int,
 ) -> None:
@@ -307,7 +315,7 @@ def _write_sheet(
         frame,
         title=title,
         subtitle=f"frame {frame.index}; {count} frames of {width} x {height} pixels, exposures {exposures}",
-        seconds=None if seconds is None else [seconds[schedule.phase(i)] for i in frame.window_indices],
+        seconds=None if seconds is None else [seconds(i) for i in frame.window_indices],
     )
     make_parent(path)
     write_png(path, sheet)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import argparse
 
-from lrhdr.commands.options import COLORSPACES, Commands, add_command, add_compute, add_method
+from lrhdr.commands.options import COLORSPACES, Commands, add_command, add_compute, add_encoder, add_method
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = add_command(commands, "reconstruct", run, "Turn a folder of frames or a video into HDR frames (OpenEXR).")
-    parser.add_argument("input", metavar="INPUT", help="folder of frames (PNG, TIFF, JPEG), or a video file")
+    parser.add_argument("input", metavar="INPUT", help="folder of frames, pattern (shot.%%04d.png), or a video file")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the EXR frames")
-    what = parser.add_argument_group("exposures (without these: Exposures.txt in the folder, or EXIF)")
+    what = parser.add_argument_group("exposures (without these: Exposures.txt in the folder, EXIF, or the pixels)")
     what.add_argument("--exposures", metavar="S,S", help="exposure times of one period in seconds, as 1/1000,1/125")
     what.add_argument("--stops", metavar="EV,EV", help="exposures of one period in stops, as 0,3")
     what.add_argument(
         "--start", default="0", help="which of them the first frame has: its position from 0, or 'short' or 'long'"
+    )
+    what.add_argument(
+        "--crf", metavar="NAME|FILE",
+        help="response of the camera: gamma2.2 (default), srgb, bt709, linear, slog3, vlog, clog3, logc3, or a file of "
+        "lrhdr calibrate, .mat, .npy, .csv",
+    )  # fmt: skip
+    what.add_argument(
+        "--sidecar", metavar="FILE", help="what is known of the clip: read if it is there, else written (JSON)"
+    )
+    what.add_argument(
+        "--inspect",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="look at all frames first: exposures, black, saturation, dropped frames",
     )
     add_method(parser)
     parser.add_argument("--composite", action="store_true", help="paste the reference where it is well exposed")
@@ -48,9 +62,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     result.add_argument("--overwrite", action="store_true", help="replace the frames of an earlier run in the folder")
     videos = parser.add_argument_group("videos (with the input's time stamps and audio)")
-    videos.add_argument("--hdr10", metavar="FILE", help="also write HDR10 (.mp4, .mov, .mkv; .webm is AV1)")
-    videos.add_argument("--hlg", metavar="FILE", help="also write HLG")
-    videos.add_argument("--preview", metavar="FILE", help="also write a tone-mapped SDR preview (H.264)")
+    add_encoder(videos)
     videos.add_argument(
         "--reference-white", type=float, default=203.0, metavar="CD", help="cd/m² of the anchor's white (BT.2408)"
     )
@@ -58,17 +70,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--anchor",
         choices=("short", "middle", "long"),
         help="exposure whose white is reference white (default: the longest of two, the middle one of three)",
-    )
-    videos.add_argument(
-        "--peak-luminance", type=float, metavar="CD", help="cd/m² towards which HDR10 highlights bend (default: none)"
-    )
-    videos.add_argument("--codec", choices=("hevc", "av1"), help="of HDR10 and HLG (default: hevc)")
-    videos.add_argument(
-        "--encoder-crf", type=float, metavar="N", help="their quality, lower is better (default: 14; AV1: 16)"
-    )
-    videos.add_argument("--encoder-preset", metavar="P", help="their speed (default: x265 fast; SVT-AV1 8)")
-    videos.add_argument(
-        "--audio", action=argparse.BooleanOptionalAction, default=True, help="pass the input's audio through"
     )
     add_compute(parser)
     parser.add_argument(
@@ -84,5 +85,5 @@ def run(options: argparse.Namespace) -> None:
 
     values = {k: v for k, v in vars(options).items() if k not in ("command", "run", "input", "output")}
     with ProgressDisplay() as progress:
-        result = run(options.input, options.output, RunOptions(**values), progress)
+        result = run(options.input, options.output, RunOptions(**values), progress, progress.say)
     print(summary(result))

@@ -80,13 +80,17 @@ def planes_of(frame: Any) -> Planes:
     return Planes(tuple(arrays), "yuv", bits, full)
 
 
-def planes_to_rgb(planes: Planes, matrix: Matrix | None, siting: Siting) -> NDArray[np.float32]:
+def planes_to_rgb(
+    planes: Planes, matrix: Matrix | None, siting: Siting, *, data_levels: bool = False
+) -> NDArray[np.float32]:
     """Code values to nonlinear R'G'B'.
 
     Args:
         planes: the frame.
         matrix: the colour matrix; needed for "yuv" only.
         siting: where its chroma samples lie.
+        data_levels: give code / largest code also for limited range (where it is 0.063 for black and 0.92 for white of
+            10 bits): camera log curves are defined on it, and use the codes above nominal white.
 
     Returns:
         (H, W, 3) float32 in [0, 1].
@@ -100,12 +104,37 @@ def planes_to_rgb(planes: Planes, matrix: Matrix | None, siting: Siting) -> NDAr
             upsample_chroma(dequantise(p, bits=bits, full_range=full, chroma=True), size, siting)
             for p in planes.planes[1:]
         )
-        return yuv_to_rgb(signals[0], cb, cr, matrix)
+        rgb = yuv_to_rgb(signals[0], cb, cr, matrix, clip=not data_levels)
+        if not data_levels:
+            return rgb
+        if not full:
+            scale = 2.0 ** (bits - 8)
+            rgb = (np.float32(16 * scale) + np.float32(219 * scale) * rgb) / np.float32(2**bits - 1)
+        return np.clip(rgb, 0, 1)
     if planes.kind == "rgb":
         signals += [dequantise(p, bits=bits, full_range=full, chroma=False) for p in planes.planes[1:]]
     else:
         signals *= 3
     return np.clip(np.stack(signals, axis=-1), 0, 1)
+
+
+def thin_planes(planes: Planes, step: int) -> Planes:
+    """Keep every `step`-th pixel: a small picture for statistics, not for looking at.
+
+    Args:
+        planes: the frame.
+        step: 1 or more.
+
+    Returns:
+        Planes of one size: chroma is taken from the nearest sample, up to one pixel off.
+    """
+    height, width = planes.planes[0].shape
+    rows, columns = np.arange(0, height, step), np.arange(0, width, step)
+    thinned = []
+    for plane in planes.planes:
+        down, across = (-(-height // plane.shape[0]), -(-width // plane.shape[1]))
+        thinned.append(plane[np.ix_(rows // down, columns // across)])
+    return planes._replace(planes=tuple(thinned))
 
 
 def _dtype(bits: int) -> np.dtype[np.unsignedinteger[Any]]:

@@ -73,6 +73,20 @@ class FrameSource(ABC):
             InputError: a frame cannot be read; the message names it.
         """
 
+    def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
+        """Read all frames at every `step`-th pixel, for statistics; sources may do so faster than by `frames`.
+
+        Args:
+            step: 1 or more.
+
+        Yields:
+            (ceil(H / step), ceil(W / step), 3) float32, as in `frames`; chroma may be up to a pixel off.
+
+        Raises:
+            InputError: see `frames`.
+        """
+        return (frame[::step, ::step] for frame in self.frames())
+
     def times(self) -> tuple[Fraction, ...] | None:
         """When each frame is shown.
 
@@ -154,19 +168,25 @@ class ImageSequence(FrameSource):
 
 
 class VideoFile(FrameSource):
-    """A video file of ordinary (SDR) video."""
+    """A video file.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        reader: what decodes it; knows its tags.
+    """
+
+    def __init__(self, path: Path, *, data_levels: bool = False, allow_hdr: bool = False) -> None:
         """Open the file and count its frames.
 
         Args:
             path: the file.
+            data_levels: as in `VideoReader`.
+            allow_hdr: take PQ and HLG video too, to look at it; there is nothing in it to merge.
 
         Raises:
             InputError: it cannot be decoded, is truncated, or is HDR video already.
         """
-        self.reader = VideoReader(path)
-        if self.reader.transfer in ("pq", "hlg"):
+        self.reader = VideoReader(path, data_levels=data_levels)
+        if self.reader.transfer in ("pq", "hlg") and not allow_hdr:
             raise InputError(
                 f"{path}: found {self.reader.transfer.upper()} (HDR) video, expected ordinary video to merge"
             )
@@ -176,6 +196,10 @@ class VideoFile(FrameSource):
         self.size = self.reader.size
         self.exposures_stops = None
         self.audio = path if self.reader.has_audio else None
+
+    def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
+        """See `FrameSource.thin_frames`."""
+        return islice(self.reader.thin_frames(step), self.n_frames)
 
     def times(self) -> tuple[Fraction, ...] | None:
         """See `FrameSource.times`."""
@@ -203,7 +227,7 @@ class _Part(FrameSource):
         stops = whole.exposures_stops
         phase = start % len(stops) if stops else 0
         self.exposures_stops = stops[phase:] + stops[:phase] if stops else None
-        self.audio = whole.audio
+        self.audio, self.is_linear = whole.audio, whole.is_linear
 
     def times(self) -> tuple[Fraction, ...] | None:
         times = self._whole.times()
@@ -214,11 +238,13 @@ class _Part(FrameSource):
         return self._whole.frames(self._start + start, self._start + stop)
 
 
-def open_frames(path: str | os.PathLike[str]) -> FrameSource:
+def open_frames(path: str | os.PathLike[str], *, data_levels: bool = False, allow_hdr: bool = False) -> FrameSource:
     """Open a clip.
 
     Args:
         path: a folder of frames, a pattern of numbered frames (`shot.%04d.png`, `shot.####.png`), or a video file.
+        data_levels: for video, as in `VideoReader`.
+        allow_hdr: for video, as in `VideoFile`.
 
     Returns:
         The clip, its frames not yet read.
@@ -235,7 +261,7 @@ def open_frames(path: str | os.PathLike[str]) -> FrameSource:
         suffix = given.suffix.lower()
         if suffix in FRAME_SUFFIXES | RAW_SUFFIXES:
             raise InputError(f"{given}: found one frame, expected a folder of frames, a pattern, or a video file")
-        return VideoFile(given)
+        return VideoFile(given, data_levels=data_levels, allow_hdr=allow_hdr)
     if _PATTERN.search(given.name):
         return ImageSequence(
             _pattern_frames(given), _PATTERN.sub("", given.stem).rstrip("._- ") or given.resolve().parent.name

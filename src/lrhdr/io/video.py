@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
-from lrhdr.io.planes import Planes, planes_of, planes_to_rgb
+from lrhdr.io.planes import Planes, planes_of, planes_to_rgb, thin_planes
 from lrhdr.io.video_writer import VideoWriter
 from lrhdr.io.yuv import Matrix, Siting, matrix_of
 
@@ -80,19 +80,22 @@ class VideoReader:
         primaries: "bt709", "bt601-525", "bt601-625", "bt2020", "display-p3", "dci-p3" or "unspecified".
         rotation: counter-clockwise degrees by which frames are turned for display: 0, 90, 180 or -90.
         has_audio: whether the file has an audio stream.
+        data_levels: as given.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, data_levels: bool = False) -> None:
         """Open a video file.
 
         Args:
             path: the file.
+            data_levels: give codes divided by the largest code, for camera log curves (see `planes_to_rgb`).
 
         Raises:
             InputError: missing, without video, of an unsupported pixel format or colour matrix, or its first frame
                 cannot be decoded.
         """
         self.path = Path(path)
+        self.data_levels = data_levels
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "nothing"
             raise InputError(f"{self.path}: expected a video file, found {found}")
@@ -159,6 +162,21 @@ class VideoReader:
             if index >= start:
                 seconds = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
                 yield TimedFrame(seconds, self._convert(frame, index))
+
+    def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
+        """Decode the frames to every `step`-th pixel, for statistics: several times faster than whole frames.
+
+        Args:
+            step: 1 or more.
+
+        Yields:
+            (ceil(H / step), ceil(W / step), 3) float32, as in `__iter__`.
+
+        Raises:
+            InputError: see `__iter__`.
+        """
+        for index, frame in enumerate(self._decode()):
+            yield self._convert(frame, index, step)
 
     def planes(self) -> Iterator[Planes]:
         """Decode the frames to their code values, not rotated.
@@ -233,12 +251,13 @@ class VideoReader:
                 yield frame
                 index += 1
 
-    def _convert(self, frame: Any, index: int) -> NDArray[np.float32]:
+    def _convert(self, frame: Any, index: int, step: int = 1) -> NDArray[np.float32]:
         found = (frame.height, frame.width, frame.format.name)
         if found != (*self._coded, self.pixel_format):
             expected = f"{self._coded[1]}x{self._coded[0]} {self.pixel_format}"
             raise InputError(f"{self.path}: frame {index} is {found[1]}x{found[0]} {found[2]}, expected {expected}")
-        image = planes_to_rgb(planes_of(frame), self.matrix, self.siting)
+        planes = planes_of(frame) if step == 1 else thin_planes(planes_of(frame), step)
+        image = planes_to_rgb(planes, self.matrix, self.siting, data_levels=self.data_levels)
         return np.ascontiguousarray(np.rot90(image, self.rotation // 90))
 
 

@@ -98,7 +98,7 @@ def quantise(signal: NDArray[np.floating[Any]], *, bits: int, full_range: bool, 
 
 
 def yuv_to_rgb(
-    y: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32], matrix: Matrix
+    y: NDArray[np.float32], cb: NDArray[np.float32], cr: NDArray[np.float32], matrix: Matrix, *, clip: bool = True
 ) -> NDArray[np.float32]:
     """Y'CbCr signals of one resolution to R'G'B'.
 
@@ -107,9 +107,10 @@ def yuv_to_rgb(
         cb: (H, W), -1/2 to 1/2.
         cr: (H, W), -1/2 to 1/2.
         matrix: whose luma coefficients.
+        clip: cut off what lies outside [0, 1] (limited range has codes for it).
 
     Returns:
-        (H, W, 3) float32, clipped to [0, 1].
+        (H, W, 3) float32.
     """
     kr, kb = COEFFICIENTS[matrix]
     kg = 1 - kr - kb
@@ -117,7 +118,7 @@ def yuv_to_rgb(
     rgb[..., 0] = y + np.float32(2 * (1 - kr)) * cr
     rgb[..., 1] = y - np.float32(2 * kb * (1 - kb) / kg) * cb - np.float32(2 * kr * (1 - kr) / kg) * cr
     rgb[..., 2] = y + np.float32(2 * (1 - kb)) * cb
-    return np.clip(rgb, 0, 1, out=rgb)
+    return np.clip(rgb, 0, 1, out=rgb) if clip else rgb
 
 
 def rgb_to_yuv(

@@ -113,7 +113,7 @@ JUDGES: dict[str, Judge] = {
         Judge("ssim_l_gaussian", "SSIM_L 11x11", 4, True, frame=_ssim(False, "gaussian")),
         Judge("pu21_psnr", "PU21-PSNR", 2, True, frame=_pu21(psnr_pu21)),
         Judge("pu21_ssim", "PU21-SSIM", 4, True, frame=_pu21(ssim_pu21)),
-        Judge("hdrvdp2", "HDR-VDP-2 Q", 2, True, frame=_hdrvdp2, cost="about 1 s per 640x360 frame and method"),
+        Judge("hdrvdp2", "HDR-VDP-2 Q", 2, True, frame=_hdrvdp2, cost="0.5 to 1 s per 640x360 frame and method"),
         Judge(
             "ghosts",
             "ghosts %",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lrhdr.baselines import DISPLAY_REFERRED
 from lrhdr.judges import JUDGES, Judge
 from lrhdr.metrics.meters import Meters
 from lrhdr.protocols import Display, Protocol, get_protocol
@@ -74,7 +75,13 @@ def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
     lines.append(_row(["---"] + ["---:"] * (len(columns) + 1)))
     for r in rows:
         cells = [number(r[key], judge) if key in r else "–" for _, key, judge in columns]
-        lines.append(_row([r["method"], *cells, f"{r['seconds']:.2f}"]))
+        mark = " *" if r["method"] in DISPLAY_REFERRED else ""
+        lines.append(_row([r["method"] + mark, *cells, f"{r['seconds']:.2f}"]))
+    if any(r["method"] in DISPLAY_REFERRED for r in rows):
+        lines += [
+            "",
+            "\\* A picture for a screen, whose tones are not the light's: its scores say how far they are off.",
+        ]
     return lines
 
 

@@ -119,8 +119,8 @@ def test_field_scale_looks_at_the_middle_frame() -> None:
 
 
 def test_field_noise_is_on_exposures_1_and_4_alone_and_nothing_is_rounded() -> None:
-    flat = torch.full((5, 3, 60, 60), 0.02)
-    schedule = ExposureSchedule((1.0, 4.0, 16.0))
+    flat = torch.full((5, 3, 60, 60), 0.05)
+    schedule = ExposureSchedule((1.0, 4.0, 16.0), start=1)
     ldr, truth = synthesize(flat, schedule, SynthesisConfig.field(), torch_generator(2))
     exposures = torch.tensor([schedule.exposure(t) for t in range(5)])
     noise = ldr_to_radiance(ldr, exposures) - truth

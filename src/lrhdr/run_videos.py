@@ -14,6 +14,7 @@ from lrhdr.display_light import DisplayMap
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.encoder import Sound, Timing, check_container
 from lrhdr.io.hdr_writer import ENCODERS, HdrCoding, check_size
+from lrhdr.io.looks import Look, load_look
 from lrhdr.io.sources import FrameSource
 from lrhdr.run_options import RunOptions, parse_rate
 from lrhdr.videos import FrameClip, HdrVideo, write_hdr10, write_hlg, write_preview
@@ -49,9 +50,10 @@ class VideoPlan:
         peak: cd/m² towards which HDR10's highlights bend; None leaves them.
         primaries: of the EXR files, a name in `colour.CHROMATICITIES`.
         white_luminance: cd/m² of the value 1.0 in them.
-        saturation: the value of the shortest exposure's saturation.
+        saturation: the value of the shortest exposure's saturation; None where unknown.
         timing: when frames are shown.
         sound: audio to pass through.
+        look: of the preview; None for the tone map alone.
     """
 
     preview: Path | None
@@ -61,9 +63,10 @@ class VideoPlan:
     peak: float | None
     primaries: str
     white_luminance: float
-    saturation: float
+    saturation: float | None
     timing: Timing
     sound: Sound | None
+    look: Look | None = None
 
     def make(self, frames: tuple[Path, ...], report: Progress) -> RunVideos:
         """Make what is asked for, and is not there from an earlier run.
@@ -81,7 +84,7 @@ class VideoPlan:
         """
         clip = FrameClip(frames, self.primaries, self.white_luminance, self.timing, self.saturation, self.sound)
         if self.preview:
-            write_preview(self.preview, clip, report)
+            write_preview(self.preview, clip, report, self.look)
         hdr10 = write_hdr10(self.hdr10, clip, self.coding, self.peak, report) if self.hdr10 else None
         hlg = write_hlg(self.hlg, clip, self.coding, report) if self.hlg else None
         return RunVideos(self.preview, hdr10, hlg)
@@ -109,16 +112,30 @@ def plan_videos(
     coding = _coding(options, (hdr10, hlg))
     timing, sound = source_timing(options, source, wanted) if preview or hdr10 or hlg else (Timing(DEFAULT_FPS), None)
     white = white_luminance(options, schedule) / gain
-    DisplayMap(COLORSPACES[options.colorspace], white, options.peak_luminance)  # checks the values
-    for path in (hdr10, hlg):
+    look = load_look(options.look) if options.look and preview is not None else None
+    primaries = COLORSPACES[options.colorspace]
+    plan = VideoPlan(preview, hdr10, hlg, coding, options.peak_luminance, primaries, white, gain, timing, sound, look)
+    check_plan(plan, source.size)
+    return plan
+
+
+def check_plan(plan: VideoPlan, size: tuple[int, int]) -> None:
+    """Refuse what cannot be, before hours of work.
+
+    Args:
+        plan: what is to be made.
+        size: (height, width) of the frames.
+
+    Raises:
+        InputError: a value, container, frame size or audio that cannot be.
+    """
+    DisplayMap(plan.primaries, plan.white_luminance, plan.peak)  # checks the values
+    for path in (plan.hdr10, plan.hlg):
         if path is not None:
-            check_container(path, ENCODERS[coding.codec], sound)
-            check_size(source.size)
-    if preview is not None:
-        check_container(preview, "libx264", sound)
-    return VideoPlan(
-        preview, hdr10, hlg, coding, options.peak_luminance, COLORSPACES[options.colorspace], white, gain, timing, sound
-    )
+            check_container(path, ENCODERS[plan.coding.codec], plan.sound)
+            check_size(size)
+    if plan.preview is not None:
+        check_container(plan.preview, "libx264", plan.sound)
 
 
 def white_luminance(options: RunOptions, schedule: ExposureSchedule) -> float:

@@ -13,25 +13,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr._version import __version__
-from lrhdr.colour import conversion_matrix
 from lrhdr.delivery import Progress, make_parent
 from lrhdr.display_light import HLG_PEAK, DisplayMap, hlg_signal, pq_signal
 from lrhdr.io.encoder import Sound, Timing
 from lrhdr.io.hdr_writer import HdrCoding, HdrVideoWriter, LightLevels, mastering_peak_for, signal_to_planes
 from lrhdr.io.images import read_exr
+from lrhdr.io.looks import Look
 from lrhdr.io.tags import read_comment
 from lrhdr.io.video_writer import VideoWriter
-from lrhdr.pictures import display, preview_exposure
+from lrhdr.pictures import preview_exposure
+from lrhdr.sdr import SdrView
 
 PREVIEW_SAMPLES = 8
 """Frames, spread over the clip, that set the preview's one exposure."""
@@ -75,13 +74,14 @@ class HdrVideo:
     kept: bool
 
 
-def write_preview(path: Path, clip: FrameClip, report: Progress) -> bool:
-    """Encode frames as a tone-mapped SDR video (H.264), with one exposure for the whole clip.
+def write_preview(path: Path, clip: FrameClip, report: Progress, look: Look | None = None) -> bool:
+    """Encode frames as an SDR video (H.264), with one exposure for the whole clip.
 
     Args:
         path: the video, written atomically; kept if it was made from these frames before.
         clip: the frames.
         report: progress.
+        look: a LUT on the tone-mapped pictures, or a view instead of the tone map (which sets its own exposure).
 
     Returns:
         Whether it was written (and not kept).
@@ -90,13 +90,15 @@ def write_preview(path: Path, clip: FrameClip, report: Progress) -> bool:
         InputError: a frame cannot be read.
         OutputError: the video cannot be written.
     """
-    comment = _digest(clip, "preview")
+    comment = _digest(clip, "preview", *([look.identity, clip.white_luminance] if look is not None else []))
     if read_comment(path) == comment:
         return False
     paths = clip.frames
-    load = partial(_rec709, primaries=clip.primaries)
-    sample = [paths[i * len(paths) // PREVIEW_SAMPLES] for i in range(PREVIEW_SAMPLES)]
-    exposure = preview_exposure(load(p) for p in dict.fromkeys(sample))
+    view = SdrView(clip.primaries, clip.white_luminance, look=look)
+    if look is None or not look.takes_light:
+        sample = [paths[i * len(paths) // PREVIEW_SAMPLES] for i in range(PREVIEW_SAMPLES)]
+        exposure = preview_exposure(view.linear(read_exr(p)) for p in dict.fromkeys(sample))
+        view = replace(view, exposure_ev=exposure)
     height, width = read_exr(paths[0]).shape[:2]
     make_parent(path)
     timing = clip.timing
@@ -104,7 +106,7 @@ def write_preview(path: Path, clip: FrameClip, report: Progress) -> bool:
     with VideoWriter(
         path, timing.rate, (height, width), times=timing.times, sound=clip.sound, comment=comment
     ) as video:
-        for i, picture in enumerate(_ahead(lambda p: display(load(p), exposure), paths)):
+        for i, picture in enumerate(_ahead(lambda p: view.picture(read_exr(p)), paths)):
             video.write(picture)
             report("preview", i + 1, len(paths))
     return True
@@ -249,14 +251,6 @@ def _ahead(work: Callable[[Path], _T], paths: Sequence[Path]) -> Iterator[_T]:
         finally:
             for future in queue:  # an error or Ctrl-C: what was not begun is not worth waiting for
                 future.cancel()
-
-
-def _rec709(path: Path, primaries: str) -> NDArray[np.float32]:
-    image = read_exr(path)
-    if primaries == "bt709":
-        return image
-    matrix = conversion_matrix(primaries, "bt709").astype(np.float32)
-    return np.maximum(np.asarray(cv2.transform(image, matrix), np.float32), 0)
 
 
 def _digest(clip: FrameClip, *settings: Any) -> str:

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,13 @@ import pytest
 import torch
 from clips import Outcome, expose, scene
 
+from lrhdr import cli
 from lrhdr.colour import COLORSPACES, convert_primaries
-from lrhdr.io.images import read_exr, read_exr_header
+from lrhdr.commands import options as command_options
+from lrhdr.encode_runs import EncodeOptions
+from lrhdr.io.images import read_exr, read_exr_header, read_hdr, write_exr, write_png
 from lrhdr.io.video import VideoReader
+from lrhdr.stills import StillOptions
 from lrhdr.transfer import eotf_pq
 
 Run = Callable[..., Outcome]
@@ -294,3 +300,69 @@ def test_ctrl_c_while_encoding_leaves_no_half_video(lrhdr: Run, tmp_path: Path) 
     assert again.status == 0, again.err
     assert "kept 40 from an earlier run" in again.out
     assert sum(1 for _ in VideoReader(video)) == 40
+
+
+def test_encode_makes_the_videos_that_the_run_would(lrhdr: Run, tmp_path: Path) -> None:
+    source = camera_file(tmp_path / "shot.mov")
+    run = ("reconstruct", source, "-o", tmp_path / "hdr", "--stops", "0,3", *CHEAP, "--colorspace", "acescg")
+    assert lrhdr(*run, "--hdr10", tmp_path / "a.mp4", "--preview", tmp_path / "pa.mp4").status == 0
+    encode = ("encode", tmp_path / "hdr", "--source", source, "--threads", 1)
+    result = lrhdr(*encode, "--hdr10", tmp_path / "b.mp4", "--preview", tmp_path / "pb.mp4")
+    assert result.status == 0, result.err
+    assert "MaxCLL" in result.out
+    for a, b in (("a", "b"), ("pa", "pb")):
+        assert frame_times(tmp_path / f"{a}.mp4") == frame_times(tmp_path / f"{b}.mp4") == frame_times(source)
+        assert packets(tmp_path / f"{b}.mp4", "audio") == packets(source, "audio")
+        np.testing.assert_array_equal(
+            list(VideoReader(tmp_path / f"{a}.mp4")), list(VideoReader(tmp_path / f"{b}.mp4"))
+        )
+    assert lrhdr("encode", tmp_path / "hdr", "--hlg", tmp_path / "c.webm").status == 0
+    assert VideoReader(tmp_path / "c.webm").transfer == "hlg"
+    assert VideoReader(tmp_path / "c.webm").fps == Fraction(24000, 1001)
+    for options, expected in (
+        ((), "expected --hdr10, --hlg or --preview"),
+        (("--hlg", "v.mp4", "--preview", "v.mp4"), "file of its own"),
+        (("--source", source, "--hlg", source), "video to be written"),
+        (("--source", camera_file(tmp_path / "other.mov", 3), "--hlg", "v.mp4"), "found 3 frames, expected the 7"),
+    ):
+        refused = lrhdr("encode", tmp_path / "hdr", *options)
+        assert refused.status == 2
+        assert expected in refused.err
+    (tmp_path / "hdr" / "shot.000007.exr").write_bytes((tmp_path / "hdr" / "shot.000006.exr").read_bytes())
+    write_exr(tmp_path / "hdr" / "shot.000003.exr", np.ones((*SIZE, 3), np.float32), {"whiteLuminance": 100.0})
+    assert "shot.000003.exr: found other primaries or whiteLuminance" in lrhdr(
+        "encode", tmp_path / "hdr", "--hlg", tmp_path / "d.mp4"
+    ).err  # fmt: skip
+
+
+def test_still_of_a_frame(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    assert lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", *CHEAP).status == 0
+    frame = tmp_path / "o" / "clip.000002.exr"
+    result = lrhdr("still", frame, "-o", tmp_path / "a.png", "-o", tmp_path / "b" / "c.hdr")
+    assert result.status == 0, result.err
+    assert "16-bit PNG, tone-mapped" in result.out
+    np.testing.assert_allclose(read_hdr(tmp_path / "b" / "c.hdr"), read_exr(frame), rtol=0.02, atol=1e-3)
+    result = lrhdr("still", frame, "-o", tmp_path / "a.bmp")
+    assert result.status == 2
+    assert "expected a file ending in .jpg" in result.err
+
+
+def test_the_preview_has_one_exposure_for_the_clip(lrhdr: Run, tmp_path: Path) -> None:
+    """A scene that gets darker must get darker in the preview; a tone map per frame would hold it."""
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for i in range(6):
+        write_png(clip / f"{i}.png", expose(scene(*SIZE) * 0.6**i, 8.0 ** (i % 2)))
+    (clip / "Exposures.txt").write_text("0 3")
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", *CHEAP, "--preview", tmp_path / "p.mp4")
+    assert result.status == 0, result.err
+    means = [float(np.mean(frame)) for frame in VideoReader(tmp_path / "p.mp4")]
+    assert all(b < 0.95 * a for a, b in pairwise(means)), means
+
+
+def test_options_and_their_defaults_are_those_of_the_functions() -> None:
+    for command, options in ((("encode", "in"), EncodeOptions), (("still", "in", "-o", "out"), StillOptions)):
+        parsed = vars(cli.build_parser().parse_args(command))
+        given = {k: v for k, v in parsed.items() if k not in ("command", "run", "frames", "frame", "output")}
+        assert given == {f.name: f.default for f in fields(options)}
+    assert set(command_options.COLORSPACES) == set(COLORSPACES)

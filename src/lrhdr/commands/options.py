@@ -81,6 +81,25 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, ...")
 
 
+def add_encoder(group: argparse._ActionsContainer) -> None:
+    """Options on videos to write and how they are encoded."""
+    group.add_argument("--hdr10", metavar="FILE", help="write HDR10 (.mp4, .mov, .mkv; .webm is AV1)")
+    group.add_argument("--hlg", metavar="FILE", help="write HLG")
+    group.add_argument("--preview", metavar="FILE", help="write a tone-mapped SDR preview (H.264)")
+    group.add_argument("--look", metavar="LUT|VIEW", help="a .cube file or an OpenColorIO view for the preview")
+    group.add_argument(
+        "--peak-luminance", type=float, metavar="CD", help="cd/m² towards which HDR10 highlights bend (default: none)"
+    )
+    group.add_argument("--codec", choices=("hevc", "av1"), help="of HDR10 and HLG (default: hevc)")
+    group.add_argument(
+        "--encoder-crf", type=float, metavar="N", help="their quality, lower is better (default: 14; AV1: 16)"
+    )
+    group.add_argument("--encoder-preset", metavar="P", help="their speed (default: x265 fast; SVT-AV1 8)")
+    group.add_argument(
+        "--audio", action=argparse.BooleanOptionalAction, default=True, help="pass the input's audio through"
+    )
+
+
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Some of the options as keywords."""
     return {name: getattr(options, name) for name in names}

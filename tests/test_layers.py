@@ -206,6 +206,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "stills": (4, ("delivery", "exr_clips", "sdr")),
     "videos": (4, ("delivery", "sdr")),
     "run_options": (4, ("pipeline",)),
+    "encode_runs": (4, ("delivery", "exr_clips", "run_options", "run_videos")),
     "run_videos": (4, ("delivery", "run_options", "videos")),
     "viewer": (4, ()),
     "viewer.packing": (4, ()),
@@ -262,7 +263,19 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "scoring": (4, ("pipeline", "predictions", "scores", "takes")),
     "evaluation_sources": (4, ("takes",)),
     "evaluation": (4, ("pipeline", "scores", "scoring", "takes")),
-    "evaluation_runs": (4, ("evaluation", "evaluation_sources", "pipeline", "score_tables", "scores", "takes")),
+    "evaluation_drawing": (4, ("evaluation", "evaluation_pictures", "score_plots", "scores", "takes")),
+    "evaluation_runs": (
+        4,
+        (
+            "evaluation",
+            "evaluation_drawing",
+            "evaluation_sources",
+            "pipeline",
+            "score_tables",
+            "scores",
+            "takes",
+        ),
+    ),
     # floor 5: the command line
     "commands": (5, ()),
     "commands.options": (5, ()),

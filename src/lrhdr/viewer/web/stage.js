@@ -4,7 +4,7 @@
 LRHDR.Stage = class {
   /**
    * @param {HTMLElement} root the stage
-   * @param {{probe: function, split: function, zoom: function}} on what to call
+   * @param {object} on what to call
    */
   constructor(root, width, height, on) {
     this.root = root;

@@ -35,6 +35,9 @@ from lrhdr.takes import Clip, schedules, takes
 Progress = Callable[[str, int, int], None]
 """(what is being done, steps done, steps in all)."""
 
+FrameKey = tuple[str, str, tuple[float, ...], int]
+"""Group, clip, stops and index: a frame, whatever the method."""
+
 Composite = bool | Literal["both"] | None
 """Whether to paste the reference; None for what the protocol says."""
 
@@ -64,7 +67,7 @@ def evaluate(
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
     keep: Keep | None = None,
-    only: Container[tuple[str, str, tuple[float, ...], int]] | None = None,
+    only: Container[FrameKey] | None = None,
     done: Evaluation | None = None,
     after_take: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
@@ -91,7 +94,7 @@ def evaluate(
         device: where to compute.
         progress: called after every frame, with the clip's name and its share of the steps.
         keep: called for every frame and method.
-        only: score only these frames, (group, clip, stops, index).
+        only: score only these frames.
         done: an unfinished evaluation of the same settings; its takes are not scored again.
         after_take: called with everything measured so far, after each clip and alternation.
 
@@ -145,7 +148,7 @@ def evaluate(
             chosen = [i for i in take.scored if only is None or (take.group, take.clip, take.stops, i) in only]
             if (take.group, take.clip, take.stops) in finished or not chosen:
                 continue
-            total, before = count * len(take.scored), position * len(take.scored)
+            total, before = count * len(chosen), position * len(chosen)
 
             def step(n: int, label: str = label, before: int = before, total: int = total) -> None:
                 if progress:

@@ -1,7 +1,8 @@
 """`lrhdr evaluate`: choose clips and methods, score them, write what was measured.
 
-Results are one JSON file with every number and how it was made, and one Markdown file with the tables. What is measured
-is kept after every clip in `unfinished.json`: the same command, started again after a stop, goes on from there.
+Results are one JSON file with every number and how it was made, one Markdown file with the tables, and pictures: scores
+frame by frame, and the frames where a method did worst. What is measured is kept after every clip in `unfinished.json`:
+the same command, started again after a stop, goes on from there.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from lrhdr._version import __version__
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError
 from lrhdr.evaluation import Progress, evaluate
+from lrhdr.evaluation_drawing import draw_plots, draw_worst, make_results_folder
 from lrhdr.evaluation_sources import find_source, select
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import write_bytes
 from lrhdr.judges import DEFAULT_METRICS
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, set_threads
 from lrhdr.protocols import DEFAULT_PROTOCOL, Display, get_protocol
@@ -27,6 +29,7 @@ from lrhdr.takes import Clip, schedules
 from lrhdr.weights import WeightsRecord, bundled_names, load_pretrained
 
 UNFINISHED = "unfinished.json"
+PICTURES = "pictures"
 
 COMPOSITES = {"off": False, "on": True, "both": "both"}
 
@@ -54,10 +57,12 @@ def score(
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
+    worst: int = 3,
+    plots: bool = True,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Score methods on evaluation clips and write `evaluation.json` and `evaluation.md`.
+    """Score methods on evaluation clips and write `evaluation.json`, `evaluation.md` and pictures.
 
     Lists (methods, metrics, ...) may hold several names in one word, separated by commas.
 
@@ -83,6 +88,9 @@ def score(
         seed: of the camera noise.
         device: where to compute.
         threads: compute threads; None leaves them.
+        worst: draw the worst frame of this many clips of each set, for networks and predictions (for all methods where
+            there are none); 0 for no such sheets. These frames are reconstructed once more.
+        plots: draw the first metric frame by frame.
         progress: called after every frame.
         say: called with one line on what was found.
 
@@ -100,19 +108,20 @@ def score(
         raise InputError(f"composite: expected {', '.join(COMPOSITES)}, found {composite!r}")
     if frames is not None and frames < 1:
         raise InputError(f"frames: expected 1 or more, found {frames}")
+    if worst < 0:
+        raise InputError(f"worst: expected 0 or more, found {worst}")
     source = find_source(dataset, data, sets)
     if say:
         say(source.summary)
-    todo, alternations = select(source, [parse_alternation(text) for text in stops], clips, exposures)
+    todo, alternations, unlabelled = select(source, [parse_alternation(text) for text in stops], clips, exposures)
+    if say and unlabelled:
+        say(f"without ground truth, so not scored: {', '.join(c.name for c in unlabelled)}")
     outside = parse_predictions(predictions or ())
     names = _words(methods) if methods is not None else [] if outside else [NETWORK, *BASELINES]
     chosen, records = _methods(names, weights, todo, alternations, outside)
     trained_with = next((r.interpolator for r in records.values()), DEFAULT_INTERPOLATOR)
     folder = Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
+    make_results_folder(folder)
     if threads is not None:
         set_threads(threads)
     extra: dict[str, Any] = {
@@ -129,8 +138,10 @@ def score(
         "frames": frames,
         "seed": seed,
         "device": device,
+        "display": screen,
+        "predictions": outside,
     }
-    request = _request(measure, extra, [peak, pixels_per_degree], list(chosen), outside, todo)
+    request = _request(measure, extra, list(chosen), todo)
     unfinished = folder / UNFINISHED
 
     def keep_so_far(result: Evaluation) -> None:
@@ -141,8 +152,6 @@ def score(
         chosen,
         todo,
         **measure,
-        display=screen,
-        predictions=outside,
         progress=progress,
         done=_unfinished(unfinished, request),
         after_take=keep_so_far,
@@ -150,6 +159,10 @@ def score(
     result.settings.update(extra)
     result.write_json(folder / "evaluation.json")
     write_bytes(folder / "evaluation.md", (markdown(result) + "\n").encode())
+    if plots:
+        draw_plots(result, folder / PICTURES)
+    if worst:
+        draw_worst(result, worst, chosen, todo, measure, folder / PICTURES, progress)
     unfinished.unlink(missing_ok=True)
     return result
 
@@ -234,25 +247,14 @@ def parse_alternation(text: str) -> tuple[float, ...]:
     return values if len(values) > 1 else (0.0, values[0])
 
 
-def _request(
-    measure: dict[str, Any],
-    extra: dict[str, Any],
-    screen: list[float],
-    methods: list[str],
-    outside: dict[str, Path],
-    clips: Sequence[Clip],
-) -> str:
+def _request(measure: dict[str, Any], extra: dict[str, Any], methods: list[str], clips: Sequence[Clip]) -> str:
     """What an unfinished evaluation must have been asked for, to be gone on with."""
-    asked = [
-        __version__,
-        measure,
-        extra,
-        screen,
-        methods,
-        {name: str(path.resolve()) for name, path in outside.items()},
-        [[c.group, c.name, c.note] for c in clips],
-    ]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    asked = [__version__, measure, extra, methods, [[c.group, c.name, c.note] for c in clips]]
+
+    def plain(value: object) -> object:
+        return str(value.resolve()) if isinstance(value, Path) else repr(value)
+
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=plain).encode()).hexdigest()
 
 
 def _unfinished(path: Path, request: str) -> Evaluation | None:
@@ -266,4 +268,10 @@ def _unfinished(path: Path, request: str) -> Evaluation | None:
 
 def summary(result: Evaluation, output: Path | str) -> str:
     """The tables, and where the files are."""
-    return f"{markdown(result)}\nwritten: {Path(output) / 'evaluation.json'}, {Path(output) / 'evaluation.md'}"
+    folder = Path(output)
+    files = [
+        folder / "evaluation.json",
+        folder / "evaluation.md",
+        *([folder / PICTURES] * (folder / PICTURES).is_dir()),
+    ]
+    return f"{markdown(result)}\nwritten: {', '.join(str(f) for f in files)}"

@@ -101,7 +101,7 @@ def select(
     alternations: Sequence[tuple[float, ...]],
     patterns: Sequence[str] | None,
     exposures: int | None,
-) -> tuple[list[Clip], list[tuple[float, ...]]]:
+) -> tuple[list[Clip], list[tuple[float, ...]], list[Clip]]:
     """Some of the clips and alternations.
 
     Args:
@@ -111,7 +111,7 @@ def select(
         exposures: only clips and alternations with this many exposures; None for all.
 
     Returns:
-        Clips with ground truth, and the alternations left.
+        Clips with ground truth; the alternations left; clips that have no ground truth.
 
     Raises:
         InputError: nothing is left, or no clip has ground truth.
@@ -129,4 +129,4 @@ def select(
     labelled = [c for c in clips if not isinstance(c, LabelledClip) or c.truths]
     if not labelled:
         raise InputError(f"{source.summary}: nothing can be scored (lrhdr reconstruct takes the frames)")
-    return labelled, kept or list(alternations)
+    return labelled, kept or list(alternations), [c for c in clips if c not in labelled]

@@ -8,7 +8,7 @@ which protocol its numbers were made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lrhdr.baselines import DISPLAY_REFERRED
@@ -33,7 +33,8 @@ def markdown(result: Evaluation) -> str:
     for group, stops, composite in tables:
         mine = [r for r in rows if (r["group"], tuple(r["stops"]), r["composite"]) == (group, stops, composite)]
         title = f"### {group}, stops {_stops(stops)}, composite {_on(composite)}, {mine[0]['frames']} frames"
-        lines += [title, "", describe(result.settings, composite), "", *_table(mine), ""]
+        listed = frame_list(r for r in result.frames if (r.group, r.stops, r.composite) == (group, stops, composite))
+        lines += [title, "", f"{describe(result.settings, composite)} {listed}", "", *_table(mine), ""]
         labelled = group in result.settings.get("datasets", {})
         lines += _by_clip(result, group, stops, composite, [r["method"] for r in mine], labelled)
     return "\n".join(lines)
@@ -58,6 +59,27 @@ def describe(settings: dict[str, Any], composite: bool) -> str:
         )
         text += f"; HDR-VDP-2 of {protocol.vdp_input}, {resolution}"
     return f"{text}."
+
+
+def frame_list(records: Iterable[FrameRecord]) -> str:
+    """Which frames were scored, as one sentence: "Frames 2-57 of every clip." or clip by clip."""
+    indices: dict[str, set[int]] = {}
+    for r in records:
+        indices.setdefault(r.clip, set()).add(r.index)
+    lists = {clip: _ranges(sorted(found)) for clip, found in indices.items()}
+    if len(set(lists.values())) == 1:
+        return f"Frames {next(iter(lists.values()))}{' of every clip' if len(lists) > 1 else ''}."
+    by_list: dict[str, list[str]] = {}
+    for clip, text in lists.items():
+        by_list.setdefault(text, []).append(clip)
+    return "Frames " + "; ".join(f"{text} of {', '.join(clips)}" for text, clips in by_list.items()) + "."
+
+
+def _ranges(indices: Sequence[int]) -> str:
+    """Ascending numbers in short: "0, 2-57"."""
+    starts = [i for k, i in enumerate(indices) if k == 0 or indices[k - 1] != i - 1]
+    ends = [i for k, i in enumerate(indices) if k == len(indices) - 1 or indices[k + 1] != i + 1]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> list[str]:

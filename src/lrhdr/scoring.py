@@ -24,6 +24,7 @@ from lrhdr.checks import InputError
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import composite_with_reference
 from lrhdr.judges import Judge, JudgedFrame, PairJudges, judge_frame
+from lrhdr.metrics.psnr import psnr
 from lrhdr.pipeline import Method, Reconstructor
 from lrhdr.predictions import find_predictions, read_prediction
 from lrhdr.protocols import Display, Protocol
@@ -170,6 +171,10 @@ def score_take(
             started = time.perf_counter()
             interpolated = run.completer.complete(window, exposures)
             interpolation += time.perf_counter() - started
+            recorded = take.companion(index)
+            if recorded is not None:
+                fit = psnr(interpolated[:, 0], recorded[None].to(device), data_range=1.0)
+                seen["interpolated_psnr"] = seen.get("interpolated_psnr", 0.0) + float(fit) / len(chosen)
             solved |= _solve(tools, window, interpolated, exposures, target, run.bounds)
         centre = len(indices) // 2
         common: dict[str, Any] = {

@@ -39,6 +39,8 @@ class Take:
         ldr: index to (3, H, W) gamma-encoded LDR.
         truth: index (one of `scored`) to (3, H, W) linear, normalised as the protocol says.
         label: the name of its folder among predictions, unlike that of any other take of its group.
+        companion: index to the LDR frame (3, H, W) of the other exposure at the same moment, where it was recorded, or
+            None; what an interpolated frame should look like.
         motion: index to the motion from the frame before to that frame, flow (2, H, W) and visible (1, H, W), or None.
     """
 
@@ -52,6 +54,7 @@ class Take:
     ldr: Callable[[int], Tensor]
     truth: Callable[[int], Tensor]
     label: str
+    companion: Callable[[int], Tensor | None] = lambda _: None
     motion: Callable[[int], tuple[Tensor, Tensor] | None] = lambda _: None
 
     @property
@@ -167,4 +170,5 @@ def _recorded(clip: LabelledClip, protocol: Protocol, frames: int | None) -> Tak
         ldr=lru_cache(maxsize=4 * clip.schedule.n_exposures)(clip.ldr),
         truth=lambda i: protocol.normalise(clip.truth(i), clip.dataset),
         label=clip.name,
+        companion=lambda i: clip.companion(i) if clip.companions else None,
     )

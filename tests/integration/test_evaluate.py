@@ -16,7 +16,7 @@ from lrhdr.judges import DEFAULT_METRICS, JUDGES
 from lrhdr.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Display
 
 Run = Callable[..., Outcome]
-FAST = ("--interpolator", "average", "--threads", 1)
+FAST = ("--interpolator", "average", "--threads", 1, "--worst", 0, "--no-plots")
 
 
 def test_choices_are_those_of_the_registries() -> None:
@@ -163,3 +163,23 @@ def test_clips_without_truth_are_said(lrhdr: Run, tmp_path: Path) -> None:
     result = lrhdr("evaluate", tmp_path / "t", "-o", tmp_path / "e", *FAST)
     assert result.status == 2
     assert "TOG13: 2 scenes, 2 and 3 exposures, 8 frames of 24x20, no ground truth: nothing can be scored" in result.err
+
+
+def test_pictures(lrhdr: Run, tiny_weights: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        trees.write_folder(tmp_path / "set" / name, moving=True)
+    result = lrhdr(
+        *("evaluate", tmp_path / "set", "-o", tmp_path / "e", "--method", "lrhdr", "merge", "--worst", 1),
+        *("--weights", tiny_weights(), "--composite", "both", "--metrics", "psnr_t", "--threads", 1),
+    )
+    assert result.status == 0, result.err
+    pictures = {p.name for p in (tmp_path / "e" / "pictures").iterdir()}
+    assert pictures == {
+        "psnr_t-folder-2exp-stops-0-3.png",
+        "psnr_t-folder-2exp-stops-0-3-composite.png",
+        "worst-folder-2exp-stops-0-3-random-2.png",
+        "worst-folder-2exp-stops-0-3-random-2-composite.png",
+    }
+    assert str(tmp_path / "e" / "pictures") in result.out
+    assert "worst frames: two (1 of 1): " in result.err or "worst frames: one (1 of 1): " in result.err
+    assert "worst: expected 0 or more" in lrhdr("evaluate", tmp_path / "set", "--worst", -1).err

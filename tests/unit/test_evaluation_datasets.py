@@ -1,5 +1,6 @@
 """Evaluation on recorded data sets: frames of the protocol, division, paste, mixed exposures, going on after a stop."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -15,11 +16,12 @@ from lrhdr.data.deephdrvideo import load_deephdrvideo
 from lrhdr.data.labelled_folder import load_labelled_folder
 from lrhdr.data.realhdrv import load_realhdrv
 from lrhdr.evaluation import evaluate
+from lrhdr.evaluation_drawing import worst_frames
 from lrhdr.evaluation_sources import Source, find_source, select
 from lrhdr.metrics import psnr, psnr_mu
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.pipeline import Reconstructor
-from lrhdr.score_tables import markdown
+from lrhdr.score_tables import frame_list, markdown
 from lrhdr.scores import Evaluation
 
 REFERENCE = {"reference": BASELINES["reference"]}
@@ -93,6 +95,28 @@ def test_tables_by_scene_and_what_they_say(tmp_path):
         # Two scenes differ by more than methods do: by scene, for both composites, two and three exposures.
         assert text.count(f"| {metric} by clip | reference |") == (2 if metric == "flicker" else 4)
     assert text.count("| CAROUSEL |") == text.count("| POKER |")
+
+
+def test_which_frames_are_said(tmp_path):
+    trees.write_realhdrv(tmp_path / "r")
+    clips = load_realhdrv(tmp_path / "r").clips
+    whole = evaluate(REFERENCE, clips, protocol="field", **FAST)
+    assert ". Frames 1-2 of every clip.\n" in markdown(whole)
+    part = evaluate(REFERENCE, clips[:1], only={("realhdrv-2exp", "scene_2", (3.0, 0.0), i) for i in (0, 2, 3)}, **FAST)
+    assert frame_list(part.frames) == "Frames 0, 2-3."
+    assert frame_list([*part.frames, *whole.frames[-1:]]) == "Frames 0, 2-3 of scene_2; 2 of scene_10."
+
+
+def test_interpolated_frames_are_held_to_recorded_ones(tmp_path):
+    trees.write_realhdrv(tmp_path / "r")
+    (clip, _) = load_realhdrv(tmp_path / "r").clips
+    result = evaluate(REFERENCE, [clip], protocol="field", **FAST)
+    expected = [
+        float(psnr(0.5 * (clip.ldr(i - 1) + clip.ldr(i + 1))[None], clip.companion(i)[None], data_range=1.0))
+        for i in (1, 2)
+    ]
+    (data,) = result.settings["data"].values()
+    assert data["interpolated_psnr"] == pytest.approx(sum(expected) / 2, abs=1e-4)
 
 
 def test_networks_run_where_they_fit(tmp_path):
@@ -174,6 +198,22 @@ def test_only_some_frames(tmp_path):
     assert torch.equal(picked, oracle.hdr)
 
 
+def test_the_worst_frames_are_those_of_the_worst_clips(tmp_path):
+    trees.write_folder(tmp_path / "a", n_frames=4)
+    result = evaluate(REFERENCE, load_labelled_folder(tmp_path).clips, bounds=False, **FAST)
+    first = result.frames[0]
+    scores = {("a", 0): 30.0, ("a", 1): 20.0, ("b", 0): 25.0, ("b", 1): 40.0, ("c", 0): 10.0, ("c", 1): 50.0}
+    result.frames[:] = [
+        dataclasses.replace(first, clip=clip, index=index, metrics={"psnr_t": value}, method=method)
+        for method, sign in (("x", 1.0), ("y", -1.0))
+        for (clip, index), value in ((key, sign * v) for key, v in scores.items())
+    ]
+    stops = first.stops
+    assert worst_frames(result, 2, ["x"]) == {("folder-2exp", "c", stops, 0), ("folder-2exp", "a", stops, 1)}
+    assert worst_frames(result, 1, ["x", "y"]) == {("folder-2exp", "c", stops, 0), ("folder-2exp", "c", stops, 1)}
+    assert worst_frames(result, 2, ["z"]) == set()
+
+
 def test_bench_clips_have_their_own_exposures_camera_and_motion():
     clips = [c for c in bench_clips(size=(24, 36), n_frames=3) if c.name.startswith("slow-clean")]
     result = evaluate(
@@ -188,7 +228,7 @@ def test_sources(tmp_path):
     source = find_source(tmp_path / "c", None, None)
     assert source.summary.startswith("Cinematic Video: 4 scenes")
     assert source.datasets == {"cinematic-2exp": "Cinematic Video", "cinematic-3exp": "Cinematic Video"}
-    clips, _ = select(source, [(0.0, 3.0)], ["P*"], 3)
+    clips, _, _ = select(source, [(0.0, 3.0)], ["P*"], 3)
     assert [(c.group, c.name) for c in clips] == [("cinematic-3exp", "POKER")]
     with pytest.raises(InputError, match="expected clips named X with 2 exposures, found none"):
         select(source, [(0.0, 3.0)], ["X"], 2)

@@ -81,6 +81,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
 
     parser.add_argument("-o", "--output", default="lrhdr-evaluation", metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--worst", type=int, default=3, metavar="N", help="draw the worst frame of the N worst clips; 0 for none"
+    )
+    parser.add_argument(
+        "--plots", action=argparse.BooleanOptionalAction, default=True, help="draw the scores frame by frame"
+    )
     add_compute(parser)
 
 

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import TINY, write_cache
 
 from lrhdr import ablation
-from lrhdr.ablation import ablate
+from lrhdr.ablation import ExternalSets, ablate
 from lrhdr.ablation_rows import ROWS, row_config
 from lrhdr.ablation_table import spread
 from lrhdr.checks import InputError
 from lrhdr.cost import measure_cost
 from lrhdr.training_config import TrainConfig, load_config
+from samples import TINY, write_cache
+from trees import write_folder
 
 
 @pytest.fixture
@@ -109,10 +110,10 @@ def test_scores_leave_the_border_out(base: TrainConfig, tmp_path: Path, monkeypa
         )
 
 
+@pytest.mark.slow
 def test_workers_give_what_one_process_gives(base: TrainConfig, tmp_path: Path):
-    alone = ablate(base, tmp_path / "one", rows=["full"], seeds=1)
-    beside = ablate(base, tmp_path / "two", rows=["full"], seeds=1, workers=2)
-    assert alone.rsplit("|", 2)[0].splitlines()[:-5] == beside.rsplit("|", 2)[0].splitlines()[:-5]
+    ablate(base, tmp_path / "one", rows=["full"], seeds=1)
+    ablate(base, tmp_path / "two", rows=["full"], seeds=1, workers=2)
     one, two = (json.loads((tmp_path / d / "ablation.json").read_text())["runs"][0]["samples"] for d in ("one", "two"))
     assert one == two
 
@@ -122,3 +123,21 @@ def test_spread():
     assert spread([1.0], 2) == "1.00"
     assert spread([1.0, 2.0], 2) == "1.50 ± 0.50"
     assert spread([1.0, 2.0], 1, sign=True) == "+1.5 ± 0.5"
+
+
+def test_runs_are_scored_on_a_data_set_too_without_training_again(base: TrainConfig, tmp_path: Path, monkeypatch):
+    write_folder(tmp_path / "clip", n_frames=4)
+    ablate(base, tmp_path / "out", rows=["full"], seeds=1)
+
+    def nothing(*_args: object, **_keywords: object) -> None:
+        raise AssertionError("done again")
+
+    monkeypatch.setattr(ablation, "train", nothing)
+    external = ExternalSets(str(tmp_path / "clip"))
+    text = ablate(base, tmp_path / "out", rows=["full"], seeds=1, external=external)
+    run = json.loads((tmp_path / "out" / "ablation.json").read_text())["runs"][0]
+    (row,) = run["external"]
+    assert row["method"] == "full-seed0"
+    assert f"{row['psnr_t_all']:.2f}" in text.split("PSNR_T on the evaluation sets: clip.")[1]
+    monkeypatch.setattr(ablation, "score", nothing)
+    assert ablate(base, tmp_path / "out", rows=["full"], seeds=1, external=external) == text

@@ -25,7 +25,7 @@ from lrhdr.training_batches import batch_item, draw_batch, steps_in_all
 from lrhdr.training_config import TrainConfig, load_config
 from lrhdr.training_log import TrainingLog
 from lrhdr.training_run import learning_rate_factor
-from lrhdr.weights import load_record
+from lrhdr.weights import load_pretrained, load_record
 
 
 @pytest.fixture
@@ -444,3 +444,18 @@ def test_the_reference_is_shown_under_another_tone_but_stays_a_candidate(config:
     assert not torch.equal(before.logits, after.logits)
     assert torch.equal(before.logits, same_again.logits)
     train(dataclasses.replace(config, tone_perturbation=0.7, steps=2, output=str(tmp_path / "toned")))
+
+
+def test_a_network_that_did_not_hear_noise_may_learn_to(config: TrainConfig, tmp_path: Path):
+    first = train(config)
+    hearing = training_run.start_from(
+        str(first), dataclasses.replace(config, model=TINY | {"noise": True}).model_config()
+    )
+    deaf = load_pretrained(first)[0]
+    window, between = torch.rand(1, 3, 3, 16, 16), torch.rand(1, 1, 3, 16, 16)
+    exposures = torch.tensor([[1.0, 4.0, 1.0]])
+    with torch.no_grad():
+        same = hearing.eval()(window, between, exposures).hdr, deaf(window, between, exposures).hdr
+    torch.testing.assert_close(*same)
+    with pytest.raises(InputError, match="its network differs"):
+        training_run.start_from(str(first), dataclasses.replace(config, model=TINY | {"prior": False}).model_config())

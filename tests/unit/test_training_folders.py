@@ -1,4 +1,4 @@
-"""Training from folders as they are on disk (the tests write Vimeo-90K and MPI-Sintel trees), and the paper's recipe."""
+"""Training from folders as they are on disk: Vimeo-90K and MPI-Sintel trees of the tests; and the paper's recipe."""
 
 import dataclasses
 import pickle

@@ -25,7 +25,7 @@ from lrhdr.data.training_data import open_training_data
 from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.io.atomic import write_bytes
 from lrhdr.losses import Losses, lrhdr_loss, oracle_index
-from lrhdr.models.lrhdr import LRHDR
+from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law
 from lrhdr.training_batches import batch_item, slots_of, steps_in_all
@@ -107,6 +107,28 @@ def _record(
     )
 
 
+def start_from(weights: str, network: LRHDRConfig) -> LRHDR:
+    """Load weights to go on from; networks that did not hear the noise level may learn to.
+
+    Args:
+        weights: bundled name or file.
+        network: the configuration to train.
+
+    Raises:
+        InputError: another network.
+        WeightsError: missing or damaged file.
+    """
+    model = load_pretrained(weights)[0]
+    if model.config == network:
+        return model
+    if replace(model.config, noise=True) != network:
+        raise InputError(f"{weights}: its network differs from this run's configuration")
+    hearing = LRHDR(network)
+    # The layers that take the noise level start at zero: the network starts as the one that was loaded.
+    hearing.load_state_dict(model.state_dict(), strict=False)
+    return hearing
+
+
 class TrainingRun:
     """A training run: networks, optimiser, data, and how far it is."""
 
@@ -135,9 +157,7 @@ class TrainingRun:
         self.checkpoint = self.output / "last.pt"
         self.target = self.output / f"{config.name}.safetensors"
         torch.manual_seed(config.seed)
-        self.bare = load_pretrained(config.init_from)[0] if config.init_from else LRHDR(network)
-        if self.bare.config != network:
-            raise InputError(f"{config.init_from}: its network differs from this run's configuration")
+        self.bare = start_from(config.init_from, network) if config.init_from else LRHDR(network)
         self.bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = LRHDR(network).to(fabric.device)
         self.average.load_state_dict(self.bare.state_dict())
@@ -241,7 +261,7 @@ class TrainingRun:
     def to_device(self, sample: Sample) -> Sample:
         """A batch where the network is, completed there if that is where it is done."""
         batch = Sample(*(x.to(self.fabric.device, non_blocking=True) for x in sample))
-        if self.interpolator is not None:
+        if self.interpolator is not None and not batch.interpolated.numel():
             frames = complete_window(batch.window, batch.exposures, self.interpolator)
             batch = batch._replace(interpolated=frames.clamp(0.0, 1.0))
         return batch

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from samples import TINY, write_cache
 
 from lrhdr import training_batches, training_run
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
@@ -26,6 +25,7 @@ from lrhdr.training_config import TrainConfig, load_config
 from lrhdr.training_log import TrainingLog
 from lrhdr.training_run import learning_rate_factor
 from lrhdr.weights import load_pretrained, load_record
+from samples import TINY, write_cache
 
 
 @pytest.fixture

@@ -52,6 +52,10 @@ def find_source(dataset: Path | str | None, data: Path | str | None, sets: Seque
         InputError: nothing given, both given, nothing there that is known, or a broken data set.
     """
     if data is None and (dataset == BENCH or (dataset is None and sets is not None and list(sets) == [BENCH])):
+        if sets is not None and list(sets) != [BENCH]:
+            raise InputError(
+                f"evaluate: {BENCH} has no sets, expected --data with a folder of sets for {', '.join(sets)}"
+            )
         clips = bench_clips()
         return Source(tuple(clips), f"lrhdr-bench {BENCH_VERSION}: {len(clips)} clips, 2 and 3 exposures")
     given = data if dataset is None else dataset
@@ -128,5 +132,5 @@ def select(
         raise InputError(f"{source.summary}: expected clips {' '.join(asked)}, found none")
     labelled = [c for c in clips if not isinstance(c, LabelledClip) or c.truths]
     if not labelled:
-        raise InputError(f"{source.summary}: nothing can be scored (lrhdr reconstruct takes the frames)")
+        raise InputError(f"{source.summary}: nothing can be scored")
     return labelled, kept or list(alternations), [c for c in clips if c not in labelled]

@@ -109,7 +109,7 @@ def _scored(
     protocol: Protocol, dataset: str, name: str, schedule: ExposureSchedule, n_frames: int, labelled: Sequence[int]
 ) -> tuple[int, ...]:
     if not labelled:
-        raise InputError(f"{name}: has no ground truth, so nothing can be scored (lrhdr reconstruct takes its frames)")
+        raise InputError(f"{name}: has no ground truth, so nothing can be scored")
     scored = protocol.scored(dataset, n_frames, schedule.n_exposures, labelled)
     if not scored:
         raise InputError(

@@ -234,6 +234,8 @@ def test_sources(tmp_path):
         select(source, [(0.0, 3.0)], ["X"], 2)
     assert find_source("bench", None, None).summary.startswith("lrhdr-bench")
     assert isinstance(find_source(None, None, ["bench"]), Source)
+    with pytest.raises(InputError, match="bench has no sets"):
+        find_source("bench", None, ["video"])
     for arguments in ((None, None, None), ("a", "b", None)):
         with pytest.raises(InputError, match="expected a data set or --data"):
             find_source(*arguments)

@@ -216,6 +216,17 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "viewer.page": (4, ()),
     "viewer.sequence": (4, ("aov", "viewer.manifest", "viewer.packing")),
     "viewer.server": (4, ("viewer.page", "viewer.sequence")),
+    "viewer.compare": (
+        4,
+        (
+            "viewer.manifest",
+            "viewer.packing",
+            "viewer.page",
+            "viewer.sampling",
+            "viewer.sequence",
+            "viewer.statistics",
+        ),
+    ),
     "viewer.report_html": (
         4,
         ("pipeline", "viewer.manifest", "viewer.packing", "viewer.page", "viewer.sampling", "viewer.statistics"),
@@ -294,6 +305,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "commands.recomplete": (5, ("commands.options",)),
     "commands.train_interpolator": (5, ("commands.options",)),
     "commands.train": (5, ("commands.options",)),
+    "commands.report": (5, ("commands.options",)),
     "commands.view": (5, ("commands.options",)),
     "commands.weights": (5, ("commands.options",)),
     "commands.ablate": (5, ("commands.options",)),
@@ -318,6 +330,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "commands.recomplete",
             "commands.train_interpolator",
             "commands.train",
+            "commands.report",
             "commands.view",
             "commands.weights",
         ),

@@ -30,6 +30,7 @@ from lrhdr.commands import (
     interpolate,
     recomplete,
     reconstruct,
+    report,
     still,
     synthesize,
     train,
@@ -42,6 +43,7 @@ from lrhdr.commands.options import Help
 COMMANDS = (
     reconstruct,
     view,
+    report,
     inspect,
     calibrate,
     encode,

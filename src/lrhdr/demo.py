@@ -76,6 +76,7 @@ def run_demo(output: str, options: RunOptions | None = None, progress: Progress 
         fps=given.fps or "12",
         preview=str(folder / "preview.mp4"),
         sheet=str(folder / "sheet.png"),
+        report=str(folder / "report"),
         overwrite=True,  # the folder is the demo's own, and the time per frame is part of what it shows
     )
     result = run(str(CLIP), str(folder / "frames"), chosen, progress)

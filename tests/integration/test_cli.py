@@ -227,7 +227,8 @@ def test_demo_reconstructs_scores_and_says_where(
     for _ in range(2):  # a second time, into the same folder
         result = lrhdr("demo", "-o", tmp_path / "demo", "--weights", tiny_weights(), "--threads", 1)
         assert result.status == 0, result.err
-    assert names(tmp_path / "demo") == ["frames", "preview.mp4", "sheet.png"]
+    assert names(tmp_path / "demo") == ["frames", "preview.mp4", "report", "sheet.png"]
+    assert (tmp_path / "demo" / "report" / "index.html").is_file()
     assert len(list((tmp_path / "demo" / "frames").glob("demo.*.exr"))) == 6
     match = re.search(
         r"PSNR_T over 3 frames with ground truth: ([\d.]+) dB \(completion merge: ([\d.]+) dB\)", result.out

@@ -84,6 +84,14 @@ class Sequence:
         except OSError:
             return False
 
+    def path(self, index: int) -> Path:
+        """The file of a frame.
+
+        Raises:
+            KeyError: no such frame.
+        """
+        return self._by_index[index].path
+
     def planes(self, index: int, name: str) -> bytes:
         """The pack of one plane of a frame.
 

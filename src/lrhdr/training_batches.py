@@ -8,6 +8,7 @@ batch, in any order: that is what makes resuming exact, and preparing ahead harm
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -149,8 +150,10 @@ def batches(
 
 
 def _calm_worker(_number: int) -> None:
-    """One thread per worker, OpenCV's included."""
+    """One thread per worker, OpenCV's included; Ctrl-C is the training process's to handle, which needs its batch."""
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -98,6 +98,29 @@ def test_ctrl_c_stops_between_steps_and_resuming_changes_nothing(config: TrainCo
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
+def test_ctrl_c_at_the_terminal_reaches_workers_too_and_the_run_still_stops_whole(config: TrainConfig, tmp_path: Path):
+    """A terminal sends Ctrl-C to every process of the run; the prepared batches must survive it."""
+    values = {**dataclasses.asdict(config), "workers": 2, "steps": 100_000, "checkpoint_minutes": 60.0}
+    script = tmp_path / "run.py"
+    script.write_text(
+        "from lrhdr.training import train\n"
+        "from lrhdr.training_config import config_from_dict\n"
+        f"train(config_from_dict({values!r}, 'x'), report=lambda line: print(line, flush=True))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step 5 "):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert "run the same command again to go on" in out, err[-2000:]
+    assert load_checkpoint(Path(config.output) / "last.pt")["step"] >= 5
+
+
 KILLED = """
 import os, random, signal, sys
 import torch

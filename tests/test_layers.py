@@ -99,6 +99,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "metrics": (
         2,
         (
+            "metrics.colorvideovdp",
             "metrics.ghost",
             "metrics.hdrvdp2",
             "metrics.meters",
@@ -110,6 +111,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
         ),
     ),
     "metrics.psnr": (2, ()),
+    "metrics.colorvideovdp": (2, ("metrics.psnr",)),
     "metrics.ssim": (2, ("metrics.psnr",)),
     "metrics.temporal": (2, ("metrics.psnr",)),
     "metrics.warped": (2, ("metrics.psnr",)),

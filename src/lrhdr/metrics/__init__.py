@@ -3,6 +3,7 @@
 - `psnr`, `psnr_mu`: peak signal-to-noise ratio, also in the T domain (PSNR_T).
 - `ssim`, `ssim_mu`: structural similarity with the field's window, also in the T domain (SSIM_T).
 - `hdrvdp2`: HDR-VDP-2.2.1, visibility of differences and quality, of light in cd/m2; `angular_resolution` of a display.
+- `colorvideovdp`: ColorVideoVDP through its authors' package (extra `cvvdp`).
 - `psnr_pu21`, `ssim_pu21`: PSNR and SSIM of perceptually uniform codes of light, `pu21_encode`, `pu21_decode`.
 - `flicker`, `still_flicker`, `flicker_error`: change of the result, of its still parts, of its error, frame to frame.
 - `warped_error`, `warped_error_change`: the same along known motion.
@@ -10,6 +11,7 @@
 - `Meters`: running means by key.
 """
 
+from lrhdr.metrics.colorvideovdp import colorvideovdp
 from lrhdr.metrics.ghost import ghost_share
 from lrhdr.metrics.hdrvdp2 import VisibleDifference, angular_resolution, hdrvdp2
 from lrhdr.metrics.meters import Meters
@@ -24,6 +26,7 @@ __all__ = [
     "StillFlicker",
     "VisibleDifference",
     "angular_resolution",
+    "colorvideovdp",
     "flicker",
     "flicker_error",
     "ghost_share",

@@ -14,7 +14,7 @@ against the exact truth. Each `bench-Nexp` is also a data set for `lrhdr evaluat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,17 +79,20 @@ def write_bench(
         "frames": frames,
         "stills": None if hdr_dir is None else Path(hdr_dir).name,
     }
-    for done, clip in enumerate(clips):
+
+    def written() -> Iterator[BenchClip]:
+        for done, clip in enumerate(clips):
+            if progress:
+                progress("lrhdr-bench", done, len(clips))
+            _write_clip(folder / clip.group / clip.name, clip, asked)
+            yield clip
         if progress:
-            progress("lrhdr-bench", done, len(clips))
-        _write_clip(folder / clip.group / clip.name, clip, asked)
-        clip.release()
-    if progress:
-        progress("lrhdr-bench", len(clips), len(clips))
+            progress("lrhdr-bench", len(clips), len(clips))
+
     definition = {
         **asked,
         "lrhdr": __version__,
-        "hash": content_hash(clips),
+        "hash": content_hash(written()),  # reads each clip once more, while it is there
         "clips": {f"{c.group}/{c.name}": _about(c) for c in clips},
     }
     path = folder / DEFINITION

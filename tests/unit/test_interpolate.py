@@ -32,7 +32,7 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(-10 * torch.log10((a - b).square().mean()))
 
 
-WEIGHTLESS = ("average", "dis", "dis-guided")
+WEIGHTLESS = ("average", "dis", "dis-guided", "compact")
 
 
 @pytest.mark.parametrize("name", WEIGHTLESS)

@@ -23,9 +23,13 @@ class _InterpolatorNames(tuple[str, ...]):
 
 
 INTERPOLATORS = _InterpolatorNames(
-    ("average", "dis", "dis-guided", "film", "film-half", "film-quarter", "rife", "rife-tempered")
+    ("average", "dis", "dis-guided", "compact", "film", "film-half", "film-quarter", "rife", "rife-tempered")
 )
 COLORSPACES = ("lin_rec709", "lin_rec2020", "acescg", "ap0")
+INPUT_PRIMARIES = (
+    "bt709", "bt2020", "display-p3", "dci-p3", "bt601-525", "bt601-625", "s-gamut3", "s-gamut3.cine", "v-gamut",
+    "cinema-gamut", "arri-wide-gamut3", "aces-ap0", "aces-ap1",
+)  # fmt: skip
 
 Commands = argparse._SubParsersAction
 

@@ -19,7 +19,7 @@ from lrhdr.interpolate.average import AverageInterpolator
 from lrhdr.interpolate.base import GuidedInterpolator, Interpolator
 from lrhdr.interpolate.flow import DISInterpolator
 from lrhdr.interpolate.guided import GuidedDISInterpolator
-from lrhdr.interpolate.stored import load_stored
+from lrhdr.interpolate.stored import load_bundled, load_stored
 
 __all__ = [
     "INTERPOLATORS",
@@ -39,6 +39,7 @@ INTERPOLATORS: dict[str, Callable[[], Interpolator]] = {
     "average": AverageInterpolator,
     "dis": DISInterpolator,
     "dis-guided": GuidedDISInterpolator,
+    "compact": partial(load_bundled, "compact"),
     "film": partial(load_stored, "film", hint=f"{_IMPORT}'"),
     "film-half": partial(load_stored, "film-half", hint=f"{_IMPORT} -o film-half'"),
     "film-quarter": partial(load_stored, "film-quarter", hint=f"{_IMPORT} -o film-quarter'"),

@@ -40,10 +40,17 @@ CHROMATICITIES: dict[str, Chromaticities] = {
     "display-p3": Chromaticities(0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *_D65),  # SMPTE EG 432-1
     "bt601-525": Chromaticities(0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *_D65),  # ITU-R BT.601-7, SMPTE 170M
     "bt601-625": Chromaticities(0.640, 0.330, 0.290, 0.600, 0.150, 0.060, *_D65),  # ITU-R BT.601-7, EBU 3213
+    "dci-p3": Chromaticities(0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.314, 0.351),  # SMPTE RP 431-2
+    # Cameras, by the makers' white papers:
+    "s-gamut3": Chromaticities(0.730, 0.280, 0.140, 0.855, 0.100, -0.050, *_D65),
+    "s-gamut3.cine": Chromaticities(0.766, 0.275, 0.225, 0.800, 0.089, -0.087, *_D65),
+    "v-gamut": Chromaticities(0.730, 0.280, 0.165, 0.840, 0.100, -0.030, *_D65),
+    "cinema-gamut": Chromaticities(0.740, 0.270, 0.170, 1.140, 0.080, -0.100, *_D65),
+    "arri-wide-gamut3": Chromaticities(0.6840, 0.3130, 0.2210, 0.8480, 0.0861, -0.1020, *_D65),
     "aces-ap0": Chromaticities(0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.0770, *_ACES_WHITE),  # SMPTE ST 2065-1
     "aces-ap1": Chromaticities(0.713, 0.293, 0.165, 0.830, 0.128, 0.044, *_ACES_WHITE),  # Academy S-2014-004 (ACEScg)
 }
-"""By the names of `VideoReader.primaries`, and the two of ACES."""
+"""By the names of `VideoReader.primaries`; those of cameras that film in log; the two of ACES."""
 
 COLORSPACES: dict[str, str] = {
     "lin_rec709": "bt709",

@@ -170,6 +170,7 @@ class FrameStyle:
         compression: of the files.
         rate: frames per second, where known; becomes OpenEXR's `framesPerSecond`.
         weights_name: of the weights or the baseline.
+        source_primaries: of the radiance, a name in `colour.CHROMATICITIES`.
     """
 
     colorspace: str
@@ -179,12 +180,14 @@ class FrameStyle:
     compression: str
     rate: Fraction | None
     weights_name: str
+    source_primaries: str = "bt709"
 
     def values(self, radiance: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Radiance, (H, W, 3) in Rec. 709, as it is stored."""
-        if self.colorspace == "lin_rec709":
+        """Radiance, (H, W, 3), as it is stored; colours outside a narrower space become negative."""
+        target = COLORSPACES[self.colorspace]
+        if target == self.source_primaries:
             return radiance * np.float32(self.gain)
-        matrix = conversion_matrix("bt709", COLORSPACES[self.colorspace]) * self.gain
+        matrix = conversion_matrix(self.source_primaries, target) * self.gain
         return np.asarray(cv2.transform(radiance, matrix.astype(np.float32)), np.float32)
 
     def attributes(

@@ -34,6 +34,7 @@ class RunOptions:
         name: stem of the file names; None for the input's name.
         start_number: number of the first frame's file.
         padding: digits of the numbers, at least.
+        primaries: of the input's RGB, a name in `colour.CHROMATICITIES`; None for what its tags say, or BT.709.
         colorspace: of the EXR files, a name in `colour.COLORSPACES`.
         timecode: of the first frame, "HH:MM:SS:FF"; None for the input's, or else the one that counts the file numbers.
         aov: layers of a second EXR sequence, "votes,candidates,confidence" or some of them; None for none.
@@ -74,6 +75,7 @@ class RunOptions:
     name: str | None = None
     start_number: int = 0
     padding: int = 6
+    primaries: str | None = None
     colorspace: str = "lin_rec709"
     timecode: str | None = None
     aov: str | None = None

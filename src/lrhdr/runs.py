@@ -27,6 +27,7 @@ from lrhdr.aov import layers_of, parse_layers
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
 from lrhdr.clip_setup import prepare_clip
+from lrhdr.colour import CHROMATICITIES
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.images import write_png
@@ -107,6 +108,7 @@ def run(
     gain = float(max(schedule.relative) if options.scale == "scene" else 1.0)
     plan = plan_videos(options, source, schedule, wanted, gain)
     timecode = _start_timecode(options, source_path, rate)
+    primaries = options.primaries or (source.primaries if source.primaries in CHROMATICITIES else "bt709")
     reconstructor, weights_name, weights_sha256 = build_reconstructor(
         options, schedule, keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False)
     )
@@ -121,6 +123,7 @@ def run(
         "exposures": list(schedule.exposures),
         "fps": str(rate) if rate else None,
         "timecode": str(timecode) if timecode else None,
+        "primaries": primaries,
         **{
             key: getattr(options, key)
             for key in ("method", "scale", "colorspace", "compression", "start_number", "padding", "tile", "composite")
@@ -143,7 +146,14 @@ def run(
     written = 0
     sheet: HdrFrame | None = None
     style = FrameStyle(
-        options.colorspace, options.scale, gain, plan.white_luminance, options.compression, rate, weights_name
+        options.colorspace,
+        options.scale,
+        gain,
+        plan.white_luminance,
+        options.compression,
+        rate,
+        weights_name,
+        primaries,
     )
     # Header and sheet name exposure times where these were given; relative exposures are no seconds.
     seconds = partial(parts_exposure, setup.parts) if options.exposures else None

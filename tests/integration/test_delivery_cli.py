@@ -26,7 +26,7 @@ import torch
 from clips import Outcome, expose, scene
 
 from lrhdr import cli
-from lrhdr.colour import COLORSPACES, convert_primaries
+from lrhdr.colour import CHROMATICITIES, COLORSPACES, convert_primaries
 from lrhdr.commands import options as command_options
 from lrhdr.encode_runs import EncodeOptions
 from lrhdr.io.images import read_exr, read_exr_header, read_hdr, write_exr, write_png
@@ -40,19 +40,24 @@ CHEAP = ("--method", "completion", "--threads", "1")
 SIZE = (48, 64)
 
 
-def camera_file(path: Path, count: int = 7, rate: Fraction = Fraction(24000, 1001)) -> Path:
+def camera_file(
+    path: Path, count: int = 7, rate: Fraction = Fraction(24000, 1001), primaries: int = 1, gaps: bool = False
+) -> Path:
     """An alternating-exposure (0, 3 stops) H.264 video with AAC sound."""
     radiance = scene(*SIZE)
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=rate)
         video.height, video.width, video.pix_fmt, video.options = *SIZE, "yuv444p", {"crf": "4"}
         video.metadata["timecode"] = "01:02:03:04"
+        video.codec_context.color_primaries = primaries
+        video.codec_context.time_base = 1 / (2 * rate)
         audio: Any = container.add_stream("aac", rate=48000)
         audio.layout = "mono"
         for i in range(count):
             codes = expose(radiance, 8.0 ** (i % 2))
             frame: Any = av.VideoFrame.from_ndarray(codes, format="rgb24").reformat(format="yuv444p")
-            frame.pts = i
+            frame.pts, frame.time_base = 2 * i + (i // 3 if gaps else 0), 1 / (2 * rate)
+            frame.color_primaries = primaries
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         wave = (0.3 * np.sin(np.arange(1024) / 9)).astype(np.float32)
@@ -75,9 +80,9 @@ def frame_times(path: Path) -> tuple[Fraction, ...] | None:
     return VideoReader(path).frame_times()
 
 
-@pytest.mark.parametrize("codec", ["hevc", "av1"])
-def test_one_command_from_a_camera_file_to_hdr10_with_sound(lrhdr: Run, tmp_path: Path, codec: str) -> None:
-    source, out = camera_file(tmp_path / "shot.mov"), tmp_path / "shot.mp4"
+@pytest.mark.parametrize(("codec", "gaps"), [("hevc", False), ("av1", True)])
+def test_one_command_from_a_camera_file_to_hdr10_with_sound(lrhdr: Run, tmp_path: Path, codec: str, gaps: bool) -> None:
+    source, out = camera_file(tmp_path / "shot.mov", gaps=gaps), tmp_path / "shot.mp4"
     common = ("reconstruct", source, "-o", tmp_path / "hdr", "--stops", "0,3", *CHEAP)
     result = lrhdr(*common, "--hdr10", out, "--codec", codec, "--encoder-crf", "4")
     assert result.status == 0, result.err
@@ -174,6 +179,20 @@ def test_exr_headers_and_colours(lrhdr: Run, tmp_path: Path, colorspace: str) ->
     rgb = torch.from_numpy(read_exr(tmp_path / "plain" / "shot.1002.exr")).permute(2, 0, 1).double()
     expected = 8 * convert_primaries(rgb, "bt709", COLORSPACES[colorspace]).permute(1, 2, 0).numpy()
     np.testing.assert_allclose(read_exr(path), expected, rtol=3e-3, atol=1e-5)
+
+
+def test_primaries_of_the_input(lrhdr: Run, tmp_path: Path) -> None:
+    """As tagged, or as given: the RGB of a clip means the colours that its primaries say."""
+    plain, tagged = camera_file(tmp_path / "a.mov", 3), camera_file(tmp_path / "b.mov", 3, primaries=12)
+    common = ("--stops", "0,3", *CHEAP, "--colorspace", "lin_rec2020", "--name", "x")
+    assert lrhdr("reconstruct", plain, "-o", tmp_path / "a", *common).status == 0
+    assert lrhdr("reconstruct", tagged, "-o", tmp_path / "b", *common).status == 0
+    assert lrhdr("reconstruct", plain, "-o", tmp_path / "c", *common, "--primaries", "v-gamut").status == 0
+    a, b, c = (torch.from_numpy(read_exr(tmp_path / x / "x.000001.exr")).permute(2, 0, 1).double() for x in "abc")
+    rgb = convert_primaries(a, "bt2020", "bt709")  # an untagged file is BT.709; b is tagged as Display P3
+    torch.testing.assert_close(b, convert_primaries(rgb, "display-p3", "bt2020"), rtol=5e-3, atol=2e-4)
+    torch.testing.assert_close(c, convert_primaries(rgb, "v-gamut", "bt2020"), rtol=5e-3, atol=2e-4)
+    assert (b - a).abs().max() > 0.01
 
 
 def test_the_anchor_says_what_is_reference_white(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
@@ -366,3 +385,4 @@ def test_options_and_their_defaults_are_those_of_the_functions() -> None:
         given = {k: v for k, v in parsed.items() if k not in ("command", "run", "frames", "frame", "output")}
         assert given == {f.name: f.default for f in fields(options)}
     assert set(command_options.COLORSPACES) == set(COLORSPACES)
+    assert set(command_options.INPUT_PRIMARIES) == set(CHROMATICITIES)

@@ -13,7 +13,19 @@ from lrhdr.transfer import eotf_hlg, eotf_pq, oetf_hlg, oetf_hlg_display, oetf_p
 
 colour: Any = pytest.importorskip("colour", reason="needs colour-science, the oracle of these tests")
 
-NAMES = {"bt709": "ITU-R BT.709", "bt2020": "ITU-R BT.2020", "aces-ap1": "ACEScg", "aces-ap0": "ACES2065-1"}
+NAMES = {
+    "bt709": "ITU-R BT.709",
+    "bt2020": "ITU-R BT.2020",
+    "aces-ap1": "ACEScg",
+    "aces-ap0": "ACES2065-1",
+    "display-p3": "Display P3",
+    "dci-p3": "DCI-P3",
+    "s-gamut3": "S-Gamut3",
+    "s-gamut3.cine": "S-Gamut3.Cine",
+    "v-gamut": "V-Gamut",
+    "cinema-gamut": "Cinema Gamut",
+    "arri-wide-gamut3": "ARRI Wide Gamut 3",
+}
 
 
 def rgb_space(primaries: str) -> Any:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from lrhdr.commands.options import COLORSPACES, Commands, add_command, add_compute, add_encoder, add_method
+from lrhdr.commands.options import (
+    COLORSPACES,
+    INPUT_PRIMARIES,
+    Commands,
+    add_command,
+    add_compute,
+    add_encoder,
+    add_method,
+)
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -45,6 +53,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     result.add_argument("--name", help="stem of the file names (default: the input's name)")
     result.add_argument("--start-number", type=int, default=0, metavar="N", help="number of the first frame's file")
     result.add_argument("--padding", type=int, default=6, metavar="N", help="digits of the numbers, at least")
+    result.add_argument(
+        "--primaries", choices=INPUT_PRIMARIES, metavar="NAME",
+        help=f"of the input's RGB (default: its tags', or bt709): {', '.join(INPUT_PRIMARIES)}",
+    )  # fmt: skip
     result.add_argument("--colorspace", choices=COLORSPACES, default="lin_rec709", help="of the EXR files")
     result.add_argument("--timecode", metavar="HH:MM:SS:FF", help="of the first frame (default: the input's, or N)")
     result.add_argument(

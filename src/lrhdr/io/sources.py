@@ -47,6 +47,7 @@ class FrameSource(ABC):
         exposures_stops: stops of one period, beginning with the first frame; None where the clip does not say.
         is_linear: whether the files hold linear light (float images, raw), which is encoded on reading: a response
             curve has nothing to say about them.
+        primaries: of its RGB, a name of `VideoReader.primaries`; "unspecified" where the clip does not say.
         audio: the file whose audio belongs to the clip; None where there is none. It runs on the clock of `times`.
     """
 
@@ -57,6 +58,7 @@ class FrameSource(ABC):
     exposures_stops: tuple[float, ...] | None
     is_linear: bool = False
     audio: Path | None = None
+    primaries: str = "unspecified"
 
     @abstractmethod
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
@@ -196,6 +198,7 @@ class VideoFile(FrameSource):
         self.size = self.reader.size
         self.exposures_stops = None
         self.audio = path if self.reader.has_audio else None
+        self.primaries = self.reader.primaries
 
     def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.thin_frames`."""

@@ -104,9 +104,7 @@ def write_comparison(
     scored = [i for i in indices if i in targets]
     size = runs[0].radiance(indices[0]).shape[:2]
     # Where there is truth for some frames only, a sample shows those.
-    shown = select(
-        scored if scored and len(indices) > MAX_FRAMES else indices, size, 1, MAX_FRAMES, MAX_PIXELS // len(runs)
-    )
+    shown = select(scored if scored and len(indices) > MAX_FRAMES else indices, size, 1, MAX_FRAMES, MAX_PIXELS)
     data = folder / "data"
     try:
         data.mkdir(parents=True, exist_ok=True)

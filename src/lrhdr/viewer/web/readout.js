@@ -6,12 +6,15 @@ LRHDR.readout = (() => {
   const C = LRHDR.colour;
   const manifest = LRHDR.manifest;
 
+  // As many digits as the data hold.
+  const DIGITS = manifest.precision && !manifest.precision.exact && manifest.precision.result[0] > 0.0015 ? 3 : 4;
+
   function number(value) {
     if (!Number.isFinite(value)) return String(value);
     if (value === 0) return "0";
     const size = Math.abs(value);
     if (size < 1e-4 || size >= 1e5) return value.toExponential(2).replace("-", "\u2212");
-    return String(Number(value.toPrecision(4)));
+    return String(Number(value.toPrecision(DIGITS)));
   }
 
   function cell(text, attributes = {}, tag = "td") {

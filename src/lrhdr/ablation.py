@@ -100,7 +100,7 @@ def ablate(
     if any(config.model_config().aligned for config in jobs):
         add_aligned(base.data, workers=workers, progress=lambda done, total: _tell(progress, "align", done, total))
     results = _run_all([asdict(config) for config in jobs], external, workers, progress)
-    baselines = _baseline_scores(base)
+    baselines = _baselines(base, folder / "baselines.json")
     values = {
         "lrhdr": __version__,
         "base": _comparable(asdict(base)),
@@ -244,6 +244,26 @@ def _score_samples(config: TrainConfig) -> dict[str, list[float]]:
         scores["oracle"].append(float(psnr_mu(oracle(output.candidates[inner], target), target)))
         scores["in_use"].append(float((output.weights[inner] > 0.0).float().sum(dim=1).mean()))
         scores["reference_exposure"].append(float(sample.exposures[len(sample.exposures) // 2]))
+    return scores
+
+
+def _baselines(config: TrainConfig, path: Path) -> dict[str, dict[str, float]]:
+    """Scores of what needs no training, kept in a file from one start to the next."""
+    wanted = {
+        "lrhdr": __version__,
+        "data": Path(config.data).name,
+        "samples": len(CachedSamples(config.data)),
+        "held_out": config.validation,
+        "margin": MARGIN,
+        "names": list(BASELINES),
+    }
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["of"] == wanted:
+            kept: dict[str, dict[str, float]] = found["scores"]
+            return kept
+    scores = _baseline_scores(config)
+    write_bytes(path, (json.dumps({"of": wanted, "scores": scores}, indent=1) + "\n").encode())
     return scores
 
 

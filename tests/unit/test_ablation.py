@@ -85,6 +85,7 @@ def test_ablation_trains_scores_and_goes_on_where_it_was(base: TrainConfig, tmp_
         raise AssertionError("trained again")
 
     monkeypatch.setattr(ablation, "train", nothing)
+    monkeypatch.setattr(ablation, "_baseline_scores", nothing)
     again = ablate(base, out, rows=["full", "dense-flow"], seeds=2)
     assert again == text
     with pytest.raises(InputError, match="other settings"):

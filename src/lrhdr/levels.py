@@ -1,9 +1,8 @@
 """A clip's black and saturation codes, from pairs of frames with different exposures.
 
 Both are told from the scene's own tones by what the other exposure says. A plateau of the long exposure is saturation
-only where the short one predicts much more light there; a raised floor is black only if taking it off makes the ratio
-of the two exposures the same in dark and in bright places. Where the evidence is thin the answer is 0 and 1, which
-changes nothing.
+only where the short one predicts much more light there; a raised floor is black only where the long exposure does not
+lift it. Where the evidence is thin the answer is 0 and 1, which changes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ LEAST_SATURATION = 0.5
 """Lowest saturation code that is looked for."""
 
 _STEP = 1.0 / 1023
+_NEAR = 0.03  # above the darkest pixel: room for noise
 _ENOUGH = 60
 
 
@@ -65,8 +65,7 @@ def estimate_levels(pairs: Sequence[Exposed], curve: ResponseCurve) -> Levels:
     """
     if not pairs:
         return Levels()
-    saturation = _saturation(pairs, curve)
-    return Levels(0.0 if curve.absolute else _black(pairs, curve, saturation), saturation)
+    return Levels(0.0 if curve.absolute else _black(pairs, curve), _saturation(pairs, curve))
 
 
 def _saturation(pairs: Sequence[Exposed], curve: ResponseCurve) -> float:
@@ -85,39 +84,19 @@ def _saturation(pairs: Sequence[Exposed], curve: ResponseCurve) -> float:
     return 1.0 if code > 0.98 else float(round(code / _STEP) * _STEP)
 
 
-def _black(pairs: Sequence[Exposed], curve: ResponseCurve, saturation: float) -> float:
+def _black(pairs: Sequence[Exposed], curve: ResponseCurve) -> float:
     darkest = np.concatenate([_code(curve, x.darkest.ravel()) for pair in pairs for x in pair[:2]])
-    floor = min(float(np.percentile(darkest, 0.02)), MOST_BLACK)
-    if floor < 4 * _STEP:  # pixels at code 0 leave no room below
+    floor = float(np.percentile(darkest, 0.02))
+    if not 4 * _STEP <= floor <= MOST_BLACK:  # pixels at code 0 leave no room below
         return 0.0
-    short = np.concatenate([_code(curve, pair.short.mean.ravel()) for pair in pairs])
-    long = np.concatenate([_code(curve, pair.long.mean.ravel()) for pair in pairs])
-    usable = long < 0.85 * saturation
-    short, long = short[usable], long[usable]
-    dark = short < np.percentile(short, 25) if len(short) else short > 0
-    if dark.sum() < _ENOUGH:
+    short = np.concatenate([_code(curve, pair.short.mean.ravel()) for pair in pairs if pair.ratio > 1.6])
+    long = np.concatenate([_code(curve, pair.long.mean.ravel()) for pair in pairs if pair.ratio > 1.6])
+    dark = short < floor + _NEAR
+    unlit = dark & (np.abs(long - short) < 4 * _STEP)
+    # A place that a longer exposure does not lift has no light; where most dark places are lifted, it is just dim.
+    if unlit.sum() < _ENOUGH or unlit.sum() < 0.5 * dark.sum():
         return 0.0
-    candidates = np.arange(0.0, floor + 2 * _STEP, _STEP)
-    misfits = np.array([_misfit(short, long, dark, b, saturation, curve) for b in candidates])
-    best = int(np.argmin(misfits))
-    # Glare and noise lift the dark end a little in every camera; only a clear gain counts.
-    if misfits[0] > 0.2 and misfits[best] < 0.4 * misfits[0] and candidates[best] > 0.5 * floor:
-        return float(candidates[best])
-    return 0.0
-
-
-def _misfit(
-    short: NDArray[np.float64],
-    long: NDArray[np.float64],
-    dark: NDArray[np.bool_],
-    black: float,
-    saturation: float,
-    curve: ResponseCurve,
-) -> float:
-    """How much the ratio of the exposures differs between the dark quarter and the rest, in stops."""
-    a, b = (np.log2(np.maximum(_light(curve, (x - black) / (saturation - black)), 2.0**-14)) for x in (short, long))
-    ratios = b - a
-    return float(abs(np.median(ratios[dark]) - np.median(ratios[~dark])))
+    return float(round(np.median(short[unlit]) / _STEP) * _STEP)
 
 
 def _code(curve: ResponseCurve, light: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -219,11 +219,21 @@ def test_ordinary_levels_stay() -> None:
 
 @pytest.mark.parametrize(("black", "white"), [(0.0, 0.92), (0.0, 0.75), (0.07, 1.0), (0.0625, 0.92)])
 def test_levels_are_found_and_the_ratio_with_them(black: float, white: float) -> None:
-    scene = [shoot(radiance(96, 128) ** 1.3 * 1.1, (1.0, 8.0)[t % 2]) for t in range(8)]
+    light = radiance(96, 128) ** 1.3 * 1.1
+    light[:24, :32] *= 1e-5  # a corner without light
+    scene = [shoot(light, (1.0, 8.0)[t % 2]) for t in range(8)]
     found = analyse(Clip(squeezed(scene, black, white)), GAMMA)
     assert found.levels.saturation == pytest.approx(white, abs=0.015)
     assert found.levels.black == pytest.approx(black, abs=0.015)
     assert found.alternation.ratio == pytest.approx(8.0, rel=0.05)
+
+
+def test_a_wrong_curve_is_not_taken_for_a_black_level() -> None:
+    frames = [shoot(radiance(), (1.0, 4.0)[t % 2]) for t in range(8)]
+    found = analyse(Clip(frames), named_curve("bt709"))
+    assert found.levels == Levels()
+    assert found.doubts_curve
+    assert not analyse(Clip(frames), GAMMA).doubts_curve
 
 
 def test_a_bright_wall_is_no_saturation() -> None:

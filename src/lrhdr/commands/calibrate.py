@@ -17,7 +17,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--exposures", metavar="S,S,...", help="exposure time of each image in seconds (default: their EXIF data)"
     )
-    parser.add_argument("--stops", metavar="EV,EV,...", help="the same in stops, as -3,0,3")
+    parser.add_argument("--stops", metavar="EV,EV,...", help="the same in stops, as --stops=-3,0,3")
     parser.add_argument("--plot", metavar="FILE", help="picture of the curve (PNG; default: beside the output)")
 
 

@@ -13,12 +13,14 @@ clean. Three exposures of the pair, each in its schedule of two:
 
 0 EV is the video's own exposure, or one that puts the median of HDR video at 0.18. Scores are PSNR and SSIM in the T
 domain, radiance 1.0 = saturation of the schedule's shortest exposure, against the clean middle frame clipped where the
-pair's exposure clips. `dis-guided` also sees the middle frame in the schedule's other exposure; the others do not.
-Triplets are called by the motion between their outer frames (90th percentile of DIS flow on the clean frames).
+pair's exposure clips. Guided interpolators (`dis-guided`, `compact`) also see the middle frame in the schedule's other
+exposure, as they do in a reconstruction; the others do not. Noise follows from the triplet, so that interpolators may
+be scored in runs of their own (`--interpolators`): their columns are added to those of the file. Triplets are named by
+the motion between their outer frames (90th percentile of DIS flow on the clean frames).
 Known motion: a photograph that slides and a disc of another one that slides against it.
 
 Cost. Seconds at 1280x720 on one thread, interpolators taking turns, and the growth of a fresh process's peak memory.
-FILM of reduced width has random weights: it is timed, not scored.
+FILM has random weights: it is timed, not scored (by default at a quarter of its width).
 """
 
 from __future__ import annotations
@@ -56,9 +58,9 @@ from lrhdr.randomness import torch_generator
 from lrhdr.tonemap import mu_law
 from lrhdr.transfer import linearise
 
-NAMES = ("average", "dis", "dis-guided", "rife", "rife-tempered")
+NAMES = ("average", "dis", "dis-guided", "compact", "rife", "rife-tempered")
 TIMED = (*NAMES, "film-quarter")
-UNTRAINED = "film-quarter"
+UNTRAINED = {"film-quarter": "quarter", "film-half": "half", "film-full": "full"}
 STEPS = (1, 2, 4)
 STARTS = (0.2, 0.6)
 KNOWN_MOTION = (8, 16, 32, 64, 96)
@@ -240,11 +242,20 @@ class Scorer:
         ]
 
 
+def joined(rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of means with the columns that an earlier run of the same triplets had."""
+    keys = ("group", "condition", "motion", "step", "source", "triplets")
+    before = {tuple(row.get(key) for key in keys): row for row in earlier}
+    if before and set(before) != {tuple(row.get(key) for key in keys) for row in rows}:
+        raise SystemExit("the file holds scores of other triplets: remove it or name another")
+    return [{**before.get(tuple(row.get(key) for key in keys), {}), **row} for row in rows]
+
+
 def build(name: str) -> Interpolator | None:
-    """An interpolator; FILM of reduced width without weights; None where the cache lacks weights."""
-    if name == UNTRAINED:
+    """An interpolator (FILM with random weights); None where the cache lacks weights."""
+    if name in UNTRAINED:
         torch.manual_seed(0)
-        return FilmInterpolator(Film(FilmConfig.preset("quarter")), name)
+        return FilmInterpolator(Film(FilmConfig.preset(UNTRAINED[name])), name)
     try:
         return get_interpolator(name)
     except WeightsError as error:
@@ -342,7 +353,7 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": 1,
-        "names": list(built) if options.data else earlier.get("names", []),
+        "names": [n for n in NAMES if n in built or n in earlier.get("names", [])],
     }
     if options.data:
         scorer = Scorer(built)
@@ -354,11 +365,14 @@ def main() -> None:
         by = scorer.means("group", "condition", "motion")
         order = {key: i for i, key in enumerate([*CONDITIONS, *(label for label, *_ in CLASSES)])}
         by.sort(key=lambda row: (order[row["condition"]], order.get(row["motion"], 0)))
-        result["real"] = [row for row in by if row["group"] == "real"]
-        result["known"] = [row for row in by if row["group"] == "known"]
-        steps = scorer.means("group", "condition", "step")
-        result["real_by_step"] = [row for row in steps if row["group"] == "real"]
-        result["real_by_source"] = [r for r in scorer.means("group", "condition", "source") if r["group"] == "real"]
+        steps, sources = (scorer.means("group", "condition", key) for key in ("step", "source"))
+        for table, rows, group in (
+            ("real", by, "real"),
+            ("known", by, "known"),
+            ("real_by_step", steps, "real"),
+            ("real_by_source", sources, "real"),
+        ):
+            result[table] = joined([row for row in rows if row["group"] == group], earlier.get(table, []))
     if options.timed:
         result["size"] = [height, width]
         result["load"] = os.getloadavg()[0]

@@ -29,7 +29,6 @@ CONFIDENCE = 0.95
 _Key = tuple[str, tuple[float, ...], bool, str, int | None]
 """Group, stops, composite, clip and frame (None for metrics of clips)."""
 
-_LIGHT = ("pu21_psnr", "pu21_ssim", "hdrvdp2", "cvvdp")
 _DATA_TOLERANCE = 1e-3
 
 
@@ -134,7 +133,7 @@ def check_comparable(a: Evaluation, b: Evaluation, metrics: Sequence[str]) -> No
     pairs: list[tuple[str, Any, Any]] = [
         ("protocol", _named(one.get("protocol", protocol)), _named(other.get("protocol", protocol)))
     ]
-    if any(m in _LIGHT for m in metrics):
+    if any(m in JUDGES and JUDGES[m].light for m in metrics):
         pairs.append(("display", one.get("display", asdict(Display())), other.get("display", asdict(Display()))))
     pairs += [(name, one.get(name), other.get(name)) for name in ("camera", "seed")]
     for what, first, second in pairs:

@@ -25,7 +25,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.bench import BenchClip
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.interpolate import Interpolator, get_interpolator
-from lrhdr.judges import DEFAULT_METRICS, choose_metrics
+from lrhdr.judges import DEFAULT_METRICS, check_available, choose_metrics
 from lrhdr.pipeline import Method, Reconstructor
 from lrhdr.protocols import DEFAULT_PROTOCOL, Display, Protocol, get_protocol
 from lrhdr.scores import Evaluation
@@ -111,6 +111,8 @@ def evaluate(
         raise InputError("evaluation: expected at least one method, one clip and one alternation, found none")
     if any(name == ORACLE or name.startswith(f"{ORACLE}+") for name in (*methods, *outside)):
         raise InputError(f"evaluation: {ORACLE!r} is the name of a bound, not of a method")
+    judges = choose_metrics(metrics)
+    check_available(judges)
     rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
     between = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
     tools = {name: Reconstructor(method, between, device=device, name=name) for name, method in methods.items()}
@@ -119,7 +121,7 @@ def evaluate(
         tools=tools,
         completer=Reconstructor(reference, between, device=device),
         protocol=rules,
-        judges=choose_metrics(metrics),
+        judges=judges,
         display=display or Display(),
         composites=_composites(composite, rules),
         predictions=outside,

@@ -50,6 +50,7 @@ def score(
     metrics: Sequence[str] = DEFAULT_METRICS,
     peak: float = Display.peak,
     pixels_per_degree: float = Display.pixels_per_degree,
+    frames_per_second: float = Display.frames_per_second,
     stops: Sequence[str] = ("2", "3"),
     interpolator: str | None = None,
     bounds: bool = True,
@@ -81,6 +82,7 @@ def score(
         metrics: names of `lrhdr.judges.JUDGES`.
         peak: light of radiance 1.0 on the display that metrics of light assume, cd/m2.
         pixels_per_degree: of that display.
+        frames_per_second: at which it shows clips.
         stops: alternations of made footage: "3" for 0 and 3 EV, "0,2,4" for a period of its own (one word each).
         interpolator: its name; None for the one that the (first) weights were trained with.
         bounds: also score the oracles.
@@ -103,7 +105,7 @@ def score(
         WeightsError: weights missing or damaged.
         OutputError: the results cannot be written.
     """
-    rules, screen = get_protocol(protocol), Display(peak=peak, pixels_per_degree=pixels_per_degree)
+    rules, screen = get_protocol(protocol), Display(peak, Display.black, pixels_per_degree, frames_per_second)
     if composite is not None and composite not in COMPOSITES:
         raise InputError(f"composite: expected {', '.join(COMPOSITES)}, found {composite!r}")
     if frames is not None and frames < 1:

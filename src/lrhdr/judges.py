@@ -1,8 +1,8 @@
 """The metrics by name: what `--metrics` chooses from, and how each is given a result and its ground truth.
 
-Frame judges give one number per frame. Pair judges look at neighbouring frames of a clip and give one number per clip.
-Those that judge light (PU21, HDR-VDP-2) get it from the `Display`; the others work on radiance, whose 1.0 is the
-saturation of the shortest exposure, or on T of it.
+Frame judges give one number per frame. Others look at neighbouring frames, or at a clip as a whole, and give one number
+per clip. Those that judge light (PU21, HDR-VDP-2, ColorVideoVDP) get it from the `Display`; the others work on radiance,
+whose 1.0 is the saturation of the shortest exposure, or on T of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lrhdr.checks import InputError
+from lrhdr.metrics.colorvideovdp import colorvideovdp
 from lrhdr.metrics.ghost import ghost_share
 from lrhdr.metrics.hdrvdp2 import hdrvdp2
 from lrhdr.metrics.psnr import psnr, psnr_mu
@@ -57,7 +58,10 @@ class Judge:
         higher_is_better: which way is good.
         by_reference: means are also given by the exposure of the reference frame.
         factor: what tables multiply by (100 for percent).
-        frame: the function of a frame judge; None for the judges of pairs and clips.
+        frame: the function of a frame judge; None for others.
+        clip: the function of a judge of whole clips, (result (T, 3, H, W), truth, display) to a number; None for
+            others.
+        light: its number depends on the display.
         cost: "cheap", or what makes it slow.
     """
 
@@ -68,6 +72,8 @@ class Judge:
     by_reference: bool = True
     factor: float = 1.0
     frame: Callable[[JudgedFrame], Tensor] | None = None
+    clip: Callable[[Tensor, Tensor, Display], float] | None = None
+    light: bool = False
     cost: str = "cheap"
 
 
@@ -102,6 +108,17 @@ def _hdrvdp2(x: JudgedFrame) -> Tensor:
     return hdrvdp2(test, truth, encoding="rgb-bt.709", pixels_per_degree=resolution).q
 
 
+def _cvvdp(hdr: Tensor, truth: Tensor, display: Display) -> float:
+    return colorvideovdp(
+        display.light(hdr),
+        display.light(truth),
+        frames_per_second=display.frames_per_second,
+        peak=display.peak,
+        black=display.black,
+        pixels_per_degree=display.pixels_per_degree,
+    )
+
+
 JUDGES: dict[str, Judge] = {
     judge.name: judge
     for judge in (
@@ -111,9 +128,27 @@ JUDGES: dict[str, Judge] = {
         Judge("ssim_l", "SSIM_L", 4, True, frame=_ssim(False, "uniform")),
         Judge("ssim_t_gaussian", "SSIM_T 11x11", 4, True, frame=_ssim(True, "gaussian")),
         Judge("ssim_l_gaussian", "SSIM_L 11x11", 4, True, frame=_ssim(False, "gaussian")),
-        Judge("pu21_psnr", "PU21-PSNR", 2, True, frame=_pu21(psnr_pu21)),
-        Judge("pu21_ssim", "PU21-SSIM", 4, True, frame=_pu21(ssim_pu21)),
-        Judge("hdrvdp2", "HDR-VDP-2 Q", 2, True, frame=_hdrvdp2, cost="0.5 to 1 s per 640x360 frame and method"),
+        Judge("pu21_psnr", "PU21-PSNR", 2, True, frame=_pu21(psnr_pu21), light=True),
+        Judge("pu21_ssim", "PU21-SSIM", 4, True, frame=_pu21(ssim_pu21), light=True),
+        Judge(
+            "hdrvdp2",
+            "HDR-VDP-2 Q",
+            2,
+            True,
+            frame=_hdrvdp2,
+            light=True,
+            cost="0.5 to 1 s per 640x360 frame and method",
+        ),
+        Judge(
+            "cvvdp",
+            "ColorVideoVDP JOD",
+            3,
+            True,
+            by_reference=False,
+            clip=_cvvdp,
+            light=True,
+            cost="slow, holds a clip of every method in memory, needs lrhdr[cvvdp]",
+        ),
         Judge(
             "ghosts",
             "ghosts %",
@@ -159,22 +194,27 @@ def judge_frame(judges: Sequence[Judge], frame: JudgedFrame) -> dict[str, float]
     return {j.name: float(j.frame(frame)) for j in judges if j.frame is not None}
 
 
-class PairJudges:
-    """Judges of neighbouring frames: given a method's frames one by one, in order.
+class ClipJudges:
+    """Judges that need more than one frame: given a method's frames one by one, in order.
 
-    Pairs are frames `t, t + 1`; a gap in the frames starts anew. Values are means over the pixels that count in all
-    pairs, as if the whole clip had been given at once.
+    Frames that follow each other are a run; a gap starts a new one. Judges of pairs look at frames `t, t + 1` of a run,
+    and their values are means over the pixels that count in all pairs, as if the run had been given at once. Judges of
+    clips get whole runs, and their values are means over runs, by length.
     """
 
-    def __init__(self, judges: Sequence[Judge]) -> None:
+    def __init__(self, judges: Sequence[Judge], display: Display) -> None:
         """Choose.
 
         Args:
             judges: of any kind; those of frames are passed over.
+            display: for judges of light.
         """
-        self._names = {j.name for j in judges} & {"flicker", "still_flicker", "warped_error"}
+        self._pairs = {j.name for j in judges} & {"flicker", "still_flicker", "warped_error"}
+        self._clips = [j for j in judges if j.clip is not None]
+        self._display = display
         self._last: tuple[int, Tensor, Tensor] | None = None
         self._sums: dict[str, list[tuple[float, float]]] = {}
+        self._run: list[tuple[Tensor, Tensor]] = []
 
     def add(self, index: int, hdr: Tensor, truth: Tensor, motion: tuple[Tensor, Tensor] | None = None) -> None:
         """Give the next frame.
@@ -186,26 +226,51 @@ class PairJudges:
             motion: from the frame before to this one, where it is known: flow (1, 2, H, W) in pixels and visible
                 (1, 1, H, W), as `lrhdr.metrics.warped` has them.
         """
-        if not self._names:
+        if not self._pairs and not self._clips:
             return
         if self._last is not None and self._last[0] == index - 1:
             self._pair(torch.cat((self._last[1], hdr)), torch.cat((self._last[2], truth)), motion)
+        else:
+            self._end_run()
         self._last = index, hdr, truth
+        if self._clips:
+            self._run.append((hdr, truth))
 
     def _pair(self, hdr: Tensor, truth: Tensor, motion: tuple[Tensor, Tensor] | None) -> None:
-        if "flicker" in self._names:
+        if "flicker" in self._pairs:
             self._count("flicker", flicker_error(hdr, truth), 1.0)
-        if "still_flicker" in self._names:
+        if "still_flicker" in self._pairs:
             still = still_flicker(hdr, truth)
             self._count("still_flicker", still.value, float(still.share))
-        if "warped_error" in self._names and motion is not None:
+        if "warped_error" in self._pairs and motion is not None:
             flow, visible = motion
             self._count("warped_error", warped_error_change(hdr, truth, flow, visible), float((visible > 0.5).sum()))
 
-    def _count(self, name: str, value: Tensor, weight: float) -> None:
+    def _end_run(self) -> None:
+        if self._run:
+            hdr, truth = (torch.cat(frames) for frames in zip(*self._run, strict=True))
+            for judge in self._clips:
+                assert judge.clip is not None, "chosen by that"
+                self._count(judge.name, judge.clip(hdr, truth, self._display), float(len(hdr)))
+        self._run = []
+
+    def _count(self, name: str, value: Tensor | float, weight: float) -> None:
         self._sums.setdefault(name, []).append((float(value) * weight, weight))
 
     def result(self) -> dict[str, float]:
-        """Metric name to number; nothing where there was no pair, or no pixel that counts."""
+        """Metric name to number; nothing where there was no pair, or no pixel that counts. Ends the last run."""
+        self._end_run()
         totals = {n: (sum(v for v, _ in pairs), sum(w for _, w in pairs)) for n, pairs in self._sums.items()}
         return {name: value / weight for name, (value, weight) in totals.items() if weight > 0.0}
+
+
+def check_available(judges: Sequence[Judge]) -> None:
+    """Ask the judges of clips for one tiny image, so that a missing package is found before hours of work.
+
+    Raises:
+        InputError: a judge's package is missing.
+    """
+    tiny = torch.full((1, 3, 64, 64), 0.5)
+    for judge in judges:
+        if judge.clip is not None:
+            judge.clip(tiny, tiny, Display())

@@ -39,17 +39,19 @@ class Display:
             content is graded.
         black: light of radiance 0, cd/m2; 0.005 is the least that PU21 is defined for.
         pixels_per_degree: angular resolution for the eye; 30 is a 24 inch Full HD screen from 0.46 m.
+        frames_per_second: at which clips are shown; matters to ColorVideoVDP, which sees flicker.
     """
 
     peak: float = 1000.0
     black: float = 0.005
     pixels_per_degree: float = 30.0
+    frames_per_second: float = 24.0
 
     def __post_init__(self) -> None:
         """Check the values.
 
         Raises:
-            InputError: a peak outside (black, 10000], a negative black, or no positive resolution.
+            InputError: a peak outside (black, 10000], a negative black, or no positive resolution or rate.
         """
         if not 0.0 <= self.black < self.peak <= 10_000.0:
             raise InputError(
@@ -57,6 +59,8 @@ class Display:
             )
         if not 0.0 < self.pixels_per_degree < float("inf"):
             raise InputError(f"display: expected pixels per degree above 0, found {self.pixels_per_degree:g}")
+        if not 0.0 < self.frames_per_second < float("inf"):
+            raise InputError(f"display: expected frames per second above 0, found {self.frames_per_second:g}")
 
     def light(self, radiance: Tensor) -> Tensor:
         """What the screen emits for linear radiance of any shape: cd/m2, from `black` to `peak`."""

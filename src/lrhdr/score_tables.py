@@ -47,8 +47,10 @@ def describe(settings: dict[str, Any], composite: bool) -> str:
     text = f"{protocol.describe()}; {paste}"
     metrics = settings.get("metrics", ())
     display = Display(**settings["display"]) if "display" in settings else Display()
-    if any(name in metrics for name in ("pu21_psnr", "pu21_ssim", "hdrvdp2", "cvvdp")):
+    if any(name in JUDGES and JUDGES[name].light for name in metrics):
         text += f"; 1.0 is shown at {display.peak:g} cd/m2"
+    if "cvvdp" in metrics:
+        text += f"; ColorVideoVDP at {display.pixels_per_degree:g} px/degree, {display.frames_per_second:g} frames/s"
     if "hdrvdp2" in metrics:
         resolution = (
             f"{protocol.vdp_pixels_per_degree:g} px/degree"

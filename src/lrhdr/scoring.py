@@ -23,7 +23,7 @@ from lrhdr.baselines import model_free_candidates, oracle
 from lrhdr.checks import InputError
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import composite_with_reference
-from lrhdr.judges import Judge, JudgedFrame, PairJudges, judge_frame
+from lrhdr.judges import ClipJudges, Judge, JudgedFrame, judge_frame
 from lrhdr.metrics.psnr import psnr
 from lrhdr.pipeline import Method, Reconstructor
 from lrhdr.predictions import find_predictions, read_prediction
@@ -155,7 +155,7 @@ def score_take(
         name: find_predictions(root, take.group, folders, take.names, chosen, (size[0], size[1]), alone)
         for name, root in run.predictions.items()
     }
-    pairs: dict[tuple[str, bool], PairJudges] = {}
+    pairs: dict[tuple[str, bool], ClipJudges] = {}
     seen = {"truth_mean": 0.0, "ldr_mean": 0.0}
     interpolation = 0.0
     for n, index in enumerate(chosen, start=1):
@@ -208,7 +208,7 @@ def score_take(
                     seconds=answer.seconds,
                 )
                 result.frames.append(record)
-                pairs.setdefault((name, pasted), PairJudges(run.judges)).add(
+                pairs.setdefault((name, pasted), ClipJudges(run.judges, run.display)).add(
                     index, shown, truth, None if motion is None else _moved(motion, run.protocol, device)
                 )
                 if run.keep:

@@ -46,7 +46,12 @@ def test_a_published_data_set(lrhdr: Run, data: Path, tmp_path: Path) -> None:
     written = json.loads((out / "evaluation.json").read_text())
     settings = written["settings"]
     assert settings["protocol"]["name"] == "field"
-    assert settings["display"] == {"peak": 500.0, "black": 0.005, "pixels_per_degree": 30.0}
+    assert settings["display"] == {
+        "peak": 500.0,
+        "black": 0.005,
+        "pixels_per_degree": 30.0,
+        "frames_per_second": 24.0,
+    }
     assert settings["datasets"] == {"deephdrvideo-dynamic-2exp": "DeepHDRVideo"}
     assert settings["machine"]["threads"] == 1
     assert {(r["method"], r["composite"]) for r in written["means"]} == {

@@ -147,7 +147,7 @@ def test_what_does_not_compare_is_refused():
         with pytest.raises(InputError, match=message):
             compare(a, other)
     bright = made([[30.0]], metric="pu21_psnr")
-    bright.settings["display"] = {"peak": 500.0, "black": 0.005, "pixels_per_degree": 30.0}
+    bright.settings["display"] = {"peak": 500.0, "black": 0.005, "pixels_per_degree": 30.0, "frames_per_second": 24.0}
     with pytest.raises(InputError, match="differ in their display"):
         compare(made([[30.0]], metric="pu21_psnr"), bright, metrics=["pu21_psnr"])
 

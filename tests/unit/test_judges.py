@@ -1,10 +1,12 @@
 """Metrics by name: each is the function that it says, on the domain that it says."""
 
+import sys
+
 import pytest
 import torch
 
 from lrhdr.checks import InputError
-from lrhdr.judges import DEFAULT_METRICS, JUDGES, JudgedFrame, PairJudges, choose_metrics, judge_frame
+from lrhdr.judges import DEFAULT_METRICS, JUDGES, ClipJudges, JudgedFrame, check_available, choose_metrics, judge_frame
 from lrhdr.metrics import flicker_error, hdrvdp2, psnr, psnr_mu, psnr_pu21, ssim, ssim_mu, ssim_pu21, still_flicker
 from lrhdr.metrics.warped import warped_error_change
 from lrhdr.protocols import PROTOCOLS, Display
@@ -20,7 +22,7 @@ def frame():
 
 
 def test_every_judge_is_its_function(frame):
-    found = judge_frame(choose_metrics([name for name in JUDGES if name != "hdrvdp2"]), frame)
+    found = judge_frame(choose_metrics([name for name in JUDGES if name not in ("hdrvdp2", "cvvdp")]), frame)
     hdr, truth = frame.hdr, frame.truth
     span = float(truth.max() - truth.min())
     light, true_light = frame.display.light(hdr), frame.display.light(truth)
@@ -58,7 +60,7 @@ def test_pairs_are_the_whole_clip():
     truth[1:, :, :6] = truth[:1, :, :6]
     hdr = truth + 0.05 * torch.randn_like(truth)
     flow, visible = 2.0 * torch.rand(3, 2, 12, 16) - 1.0, (torch.rand(3, 1, 12, 16) > 0.3).float()
-    judges = PairJudges(choose_metrics(["flicker", "still_flicker", "warped_error"]))
+    judges = ClipJudges(choose_metrics(["flicker", "still_flicker", "warped_error"]), Display())
     for i in range(4):
         motion = (flow[i - 1 : i], visible[i - 1 : i]) if i else None
         judges.add(i, hdr[i : i + 1], truth[i : i + 1], motion)
@@ -70,10 +72,33 @@ def test_pairs_are_the_whole_clip():
 
 def test_pairs_do_not_span_gaps():
     frames = torch.rand(3, 3, 8, 8)
-    judges = PairJudges(choose_metrics(["flicker", "warped_error"]))
+    judges = ClipJudges(choose_metrics(["flicker", "warped_error"]), Display())
     for i, frame in zip((0, 2, 5), frames, strict=True):
         judges.add(i, frame[None], torch.zeros(1, 3, 8, 8))
     assert judges.result() == {}
+
+
+def test_judges_of_clips_get_whole_runs(monkeypatch):
+    seen = []
+
+    def watched(test, reference, **display):
+        seen.append((len(test), float(test.max()), display))
+        return 8.0 if len(test) > 1 else 5.0
+
+    monkeypatch.setattr("lrhdr.judges.colorvideovdp", watched)
+    judges = ClipJudges(choose_metrics(["cvvdp"]), Display(peak=500.0, frames_per_second=60.0))
+    for i in (0, 1, 2, 5):
+        judges.add(i, torch.ones(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
+    assert judges.result() == {"cvvdp": pytest.approx((3 * 8.0 + 5.0) / 4)}
+    display = {"frames_per_second": 60.0, "peak": 500.0, "black": 0.005, "pixels_per_degree": 30.0}
+    assert seen == [(3, 500.0, display), (1, 500.0, display)]
+
+
+def test_a_missing_package_is_found_before_the_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycvvdp", None)
+    with pytest.raises(InputError, match="ColorVideoVDP needs the package cvvdp"):
+        check_available(choose_metrics(["psnr_t", "cvvdp"]))
+    check_available(choose_metrics(DEFAULT_METRICS))
 
 
 def test_names():

@@ -12,9 +12,9 @@ PROTOCOLS = ("default", "all-frames", "network-only", "field", "lrhdr-paper")
 DEFAULT_METRICS = ("psnr_t", "ssim_t", "psnr_l", "ssim_l", "pu21_psnr", "ghosts", "flicker")
 METRICS = (
     *("psnr_t", "ssim_t", "psnr_l", "ssim_l", "ssim_t_gaussian", "ssim_l_gaussian", "pu21_psnr", "pu21_ssim"),
-    *("hdrvdp2", "ghosts", "flicker", "still_flicker", "warped_error"),
+    *("hdrvdp2", "cvvdp", "ghosts", "flicker", "still_flicker", "warped_error"),
 )
-PEAK, PIXELS_PER_DEGREE = 1000.0, 30.0
+PEAK, PIXELS_PER_DEGREE, FRAMES_PER_SECOND = 1000.0, 30.0, 24.0
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -78,6 +78,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     judge.add_argument(
         "--pixels-per-degree", type=float, default=PIXELS_PER_DEGREE, metavar="N", help="resolution for the eye"
+    )
+    judge.add_argument(
+        "--frames-per-second", type=float, default=FRAMES_PER_SECOND, metavar="N", help="at which clips are shown"
     )
 
     parser.add_argument("-o", "--output", default="lrhdr-evaluation", metavar="DIR", help="folder for the results")

@@ -1,8 +1,8 @@
 """The metrics by name: what `--metrics` chooses from, and how each is given a result and its ground truth.
 
 Frame judges give one number per frame. Others look at neighbouring frames, or at a clip as a whole, and give one number
-per clip. Those that judge light (PU21, HDR-VDP-2, ColorVideoVDP) get it from the `Display`; the others work on radiance,
-whose 1.0 is the saturation of the shortest exposure, or on T of it.
+per clip. Those that judge light (PU21, HDR-VDP-2, ColorVideoVDP) get it from the `Display`; the others work on
+radiance, whose 1.0 is the saturation of the shortest exposure, or on T of it.
 """
 
 from __future__ import annotations

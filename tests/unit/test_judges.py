@@ -1,10 +1,12 @@
 """Metrics by name: each is the function that it says, on the domain that it says."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError
 from lrhdr.judges import DEFAULT_METRICS, JUDGES, ClipJudges, JudgedFrame, check_available, choose_metrics, judge_frame
 from lrhdr.metrics import flicker_error, hdrvdp2, psnr, psnr_mu, psnr_pu21, ssim, ssim_mu, ssim_pu21, still_flicker
@@ -109,3 +111,9 @@ def test_names():
         choose_metrics(["psnr_t", "lpips"])
     with pytest.raises(InputError, match="found none"):
         choose_metrics([])
+
+
+def test_the_page_names_every_metric_and_protocol():
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert [name for name in (*JUDGES, *PROTOCOLS) if f"`{name}`" not in page] == []
+    assert [name for name in BASELINES if f"| `{name}` |" not in page] == []

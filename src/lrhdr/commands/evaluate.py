@@ -25,7 +25,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "dataset",
         nargs="?",
         metavar="DATASET",
-        help="folder of Cinematic Video, DeepHDRVideo, Real-HDRV, of clips with Exposures.txt and truth, or of sets",
+        help="bench, or a folder: Cinematic Video, DeepHDRVideo, Real-HDRV, clips with Exposures.txt and truth, sets",
     )
     what.add_argument("--data", metavar="DIR", help="folder with hdr_val, hdrvideo_val, video_val")
     what.add_argument("--sets", nargs="+", choices=EVALUATION_SETS, help="sets of clips (default: all that are there)")
@@ -62,7 +62,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
 
     judge = parser.add_argument_group("how to score")
-    judge.add_argument("--protocol", choices=PROTOCOLS, default="default", help="frames, division and paste")
+    judge.add_argument(
+        "--protocol", choices=PROTOCOLS, default="default", help="frames, division and paste; default is all-frames"
+    )
     judge.add_argument(
         "--composite",
         nargs="?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from lrhdr.commands.options import Commands, add_command
 
@@ -22,4 +23,5 @@ def run(options: argparse.Namespace) -> None:
     config = load_config(options.config)
     with ProgressDisplay(unit="steps") as progress:
         path = train(config, progress=progress, report=lambda line: print(line, flush=True))
-    print(path)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun every process gets here
+        print(path)

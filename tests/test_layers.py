@@ -134,6 +134,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "metrics.pu21": (2, ("metrics.psnr", "metrics.ssim")),
     "global_alignment": (2, ("interpolate.flow",)),
     "baselines": (2, ("global_alignment", "interpolate.flow", "interpolate.guided")),
+    "stabilise": (2, ("global_alignment", "interpolate.flow")),
     "pictures": (2, ()),
     "curve_plot": (2, ()),
     # floor 3: the outside world

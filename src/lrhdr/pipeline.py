@@ -27,6 +27,7 @@ from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
 from lrhdr.interpolate.guided import align_window
 from lrhdr.noise import noise_level
+from lrhdr.stabilise import stabilise_window
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
 from lrhdr.weights import load_pretrained
 
@@ -86,6 +87,8 @@ class Reconstructor:
             threads on a busy machine can be slower than one.
         keep_maps: also return the vote map and the window of each frame, or of the frames with these indices.
         composite: paste the linearised reference over its well-exposed pixels, as the field's test scripts do.
+        stabilise_window: bring the frames of each window to its reference by one global motion each (`stabilise`),
+            for hand-held clips.
         name: what to call the method in messages.
 
     Raises:
@@ -103,6 +106,7 @@ class Reconstructor:
         threads: int | None = None,
         keep_maps: bool | Container[int] = False,
         composite: bool = False,
+        stabilise_window: bool = False,
         name: str | None = None,
     ) -> None:
         self.device = usable_device(device)
@@ -121,6 +125,7 @@ class Reconstructor:
         self.overlap = overlap
         self.keep_maps = keep_maps
         self.composite = composite
+        self.stabilise_window = stabilise_window
         if tile is not None:
             check_tiles(tile, overlap, self.multiple)
         if threads is not None:
@@ -288,6 +293,8 @@ class Reconstructor:
         window = torch.stack([held[i] for i in indices])[None]
         relative = schedule.window_exposures(index)
         exposures = torch.tensor([relative], dtype=torch.float32, device=self.device)
+        if self.stabilise_window:
+            window = stabilise_window(window, exposures)
         keep = self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps
         try:
             completed = self.complete(window, exposures)

@@ -43,6 +43,7 @@ class RunOptions:
         tile: side of tiles in pixels; None for whole frames.
         threads: compute threads; None leaves the machine's choice.
         device: where to compute.
+        stabilise_window: for hand-held clips: bring each window's frames to its reference by one global motion each.
         composite: paste the reference where it is well exposed, as the field's test scripts do.
         preview: file of a tone-mapped H.264 preview; None for none.
         look: a LUT file or an OpenColorIO view for the preview; None for the tone map alone.
@@ -84,6 +85,7 @@ class RunOptions:
     tile: int | None = None
     threads: int | None = None
     device: str = "cpu"
+    stabilise_window: bool = False
     composite: bool = False
     preview: str | None = None
     look: str | None = None

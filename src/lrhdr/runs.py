@@ -129,6 +129,7 @@ def run(
             for key in ("method", "scale", "colorspace", "compression", "start_number", "padding", "tile", "composite")
         },
         "start": schedule.start,
+        "stabilise_window": options.stabilise_window,
         "clip": setup.facts.to_dict(),
         **_fingerprint(source),
     }
@@ -307,6 +308,7 @@ def build_reconstructor(
         threads=options.threads,
         keep_maps=keep_maps,
         composite=options.composite,
+        stabilise_window=options.stabilise_window,
         name=name,
     )
     reconstructor.check_schedule(schedule)

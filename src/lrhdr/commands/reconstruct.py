@@ -41,6 +41,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="look at all frames first: exposures, black, saturation, dropped frames",
     )
     add_method(parser)
+    parser.add_argument(
+        "--stabilise-window", action="store_true", help="hand-held clip: first align the neighbours as a whole"
+    )
     parser.add_argument("--composite", action="store_true", help="paste the reference where it is well exposed")
     result = parser.add_argument_group("result")
     result.add_argument(

@@ -56,8 +56,10 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
             complaints.append(message.text)
 
-    def go(address: str, width: int = 1280, height: int = 800) -> Any:
+    def go(address: str, width: int = 1280, height: int = 800, script: str = "") -> Any:
         page = browser.new_page(viewport={"width": width, "height": height})
+        if script:
+            page.add_init_script(script)
         page.set_default_timeout(WAIT)
         page.on("console", complain)
         page.on("pageerror", lambda e: complaints.append(str(e)))
@@ -260,6 +262,44 @@ def test_plots_and_tables_hold_the_numbers_of_the_files(report: Path, open_page:
     box = page.locator("#plots svg").nth(1).bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.95, box["y"] + box["height"] / 2)
     page.wait_for_function("LRHDR.state.position === 4")
+
+
+# Software graphics of a machine without a screen lose WebGPU devices at will, so the browser's side is played here.
+FAKE_GPU = """
+window.written = [];
+window.GPUTextureUsage ??= { COPY_DST: 2, RENDER_ATTACHMENT: 16 };
+const device = { lost: new Promise(() => {}), queue: { writeTexture: (to, data, layout, size) =>
+  window.written.push({ data: Array.from(data), row: layout.bytesPerRow, size }) } };
+const adapter = { requestDevice: async () => device };
+Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => adapter } });
+const original = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+  if (kind !== "webgpu") return original.call(this, kind, ...more);
+  let settings;
+  return { configure: (s) => (settings = s), getConfiguration: () => settings, getCurrentTexture: () => ({}) };
+};
+"""
+
+
+def test_a_float_canvas_gets_radiance_where_screen_and_browser_offer_one(
+    report: Path, open_page: Callable[..., Any]
+) -> None:
+    plain = open_page(report.as_uri())
+    assert plain.locator("#hdr").is_hidden()  # this screen has no high dynamic range
+    page = open_page(f"{report.as_uri()}#frame=2&ev=2&layout=single&hdr=force", script=FAKE_GPU)
+    page.locator("#hdr").click()
+    page.wait_for_function("window.written.length > 0")
+    written = page.evaluate("window.written.at(-1)")
+    assert (written["row"], written["size"]) == (8 * SIZE[1], [SIZE[1], SIZE[0]])
+    shown = np.array(written["data"], np.uint16).view(np.float16).astype(np.float64).reshape(*SIZE, 4)
+    linear = 4.0 * read_hdr(report.parents[1] / "shot.000002.exr").astype(np.float64)
+    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clip(1e-9) ** (1 / 2.4) - 0.055)
+    assert coded.max() > 1.2  # above the screen's white, which the tone-mapped picture cannot show
+    np.testing.assert_allclose(shown[..., :3], coded, rtol=2e-3, atol=1e-5)
+    assert (shown[..., 3] == 1.0).all()
+    page.locator("#hdr").click()
+    page.wait_for_selector("canvas.float", state="hidden")
+    assert page.locator("#hdr").get_attribute("aria-pressed") == "false"
 
 
 def test_a_narrow_window_loses_nothing(report: Path, open_page: Callable[..., Any]) -> None:

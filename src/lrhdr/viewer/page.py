@@ -10,7 +10,7 @@ import re
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("codec", "colour", "source", "views", "stage", "readout", "plots", "app")
+SCRIPTS = ("codec", "colour", "source", "views", "stage", "readout", "plots", "hdr", "app")
 """In the order in which they need each other."""
 
 

@@ -73,7 +73,7 @@
       pane.context.putImageData(pane.image, 0, 0);
       pane.tag.textContent = view.label(now);
       pane.view = view;
-      LRHDR.hdr?.draw(pane, view, planes, options);
+      LRHDR.hdr?.draw(pane, view.light?.(now, planes, options), state.ev);
     });
     describe(views, planes);
     readout(planes);
@@ -397,6 +397,7 @@
     $("help-open").addEventListener("click", () => $("help").showModal());
     document.addEventListener("keydown", keys);
     await refresh();
+    await LRHDR.startHdr(draw);
   }
 
   LRHDR.app = { set, go, setExposure, setProbe, play, stop, draw };

@@ -76,8 +76,10 @@ LRHDR.Stage = class {
     this.x = limit(this.x, w, this.width * scale);
     this.y = limit(this.y, h, this.height * scale);
     this.panes.forEach((pane, i) => {
-      pane.canvas.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
-      pane.canvas.style.imageRendering = scale * devicePixelRatio >= 1.5 ? "pixelated" : "auto";
+      for (const canvas of pane.root.querySelectorAll("canvas")) {
+        canvas.style.transform = `translate(${this.x}px, ${this.y}px) scale(${scale})`;
+        canvas.style.imageRendering = scale * devicePixelRatio >= 1.5 ? "pixelated" : "auto";
+      }
       pane.root.style.clipPath =
         this.layout !== "split" ? "" : i === 0 ? `inset(0 ${100 - this.split}% 0 0)` : `inset(0 0 0 ${this.split}%)`;
       const probe = this.probe;

@@ -109,8 +109,14 @@ LRHDR.views = (() => {
     return {
       id, label: () => label, group, image: true, needs: () => [plane], available: (frame) => frame.planes.includes(plane),
       draw: (frame, planes, options, out) => drawCodes(planes[plane], C.radianceBytes(planes[plane], options.ev), out),
+      light: (frame, planes) => lightOf(planes[plane]),
       legend: () => ({ note: note || `Linear radiance at the display exposure. ${manifest.scale || ""}.` }),
     };
+  }
+
+  /** A plane for the float canvas: its codes and their linear values. */
+  function lightOf(plane) {
+    return { plane, map: indices(plane), values: plane.table, key: `${plane.coding} ${plane.step}` };
   }
 
   function windowView(j) {
@@ -128,6 +134,14 @@ LRHDR.views = (() => {
             ? C.frameBytes(found, frame.exposures[j], GAIN, options.ev, options.matched)
             : C.radianceBytes(found, options.ev);
         drawCodes(found, bytes, out);
+      },
+      light(frame, planes, options) {
+        const found = planes[plane(frame)];
+        if (found.coding !== "code") return lightOf(found);
+        if (!options.matched) return null; // as recorded: that is a picture for a plain screen
+        const exposure = frame.exposures[j];
+        const values = found.table.map((v) => C.frameRadiance(v, exposure, GAIN));
+        return { ...lightOf(found), values, key: `code ${found.step} ${exposure} ${GAIN}` };
       },
       legend: (frame) => ({
         note: `Frame ${frame.window[j]}, exposure ${C.ev(Math.log2(frame.exposures[j]))}` +
@@ -152,6 +166,7 @@ LRHDR.views = (() => {
       available: (frame) => k < candidatesOf(frame).length && frame.planes.includes(name) && candidatesOf(frame)[k].family !== "input",
       needs: () => [name],
       draw: (frame, planes, options, out) => drawCodes(planes[name], C.radianceBytes(planes[name], options.ev), out),
+      light: (frame, planes) => lightOf(planes[name]),
       legend: (frame) => ({ note: `One of the ${candidatesOf(frame).length} candidates that pixels vote for, at the display exposure.` }),
     };
   }

@@ -219,6 +219,8 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "viewer.page": (4, ()),
     "viewer.sequence": (4, ("aov", "viewer.manifest", "viewer.packing")),
     "viewer.server": (4, ("viewer.page", "viewer.sequence")),
+    "viewer.workbench": (4, ("inspection", "run_options", "runs")),
+    "viewer.app": (4, ("pipeline", "viewer.sequence", "viewer.server", "viewer.workbench")),
     "viewer.compare": (
         4,
         (
@@ -308,6 +310,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "commands.recomplete": (5, ("commands.options",)),
     "commands.train_interpolator": (5, ("commands.options",)),
     "commands.train": (5, ("commands.options",)),
+    "commands.app": (5, ("commands.options",)),
     "commands.report": (5, ("commands.options",)),
     "commands.view": (5, ("commands.options",)),
     "commands.weights": (5, ("commands.options",)),
@@ -333,6 +336,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "commands.recomplete",
             "commands.train_interpolator",
             "commands.train",
+            "commands.app",
             "commands.report",
             "commands.view",
             "commands.weights",

@@ -19,6 +19,7 @@ from lrhdr._version import __version__
 from lrhdr.checks import LrhdrError, OutputError
 from lrhdr.commands import (
     ablate,
+    app,
     bench,
     calibrate,
     compare,
@@ -44,6 +45,7 @@ COMMANDS = (
     reconstruct,
     view,
     report,
+    app,
     inspect,
     calibrate,
     encode,

@@ -11,7 +11,8 @@ from lrhdr.checks import InputError
 from lrhdr.interpolate.base import GuidedInterpolator
 from lrhdr.interpolate.compact import CompactInterpolator, half_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
-from lrhdr.interpolate.flow import to_arrays
+from lrhdr.interpolate.flow import dis, pixel_grid, to_arrays, warp
+from lrhdr.interpolate.guided import clipped_luminance8
 
 SMALL = CompactConfig(widths=(8, 8, 8), fine=8, features=4)
 
@@ -78,14 +79,33 @@ def test_finds_the_middle_of_a_moving_picture_in_any_exposure() -> None:
 
 
 def test_remap_and_torch_agree() -> None:
-    first, second, middle, motion, *numbers = inputs()
+    first, _, second = moving()
     net = network()
     torch.nn.init.normal_(net.out.weight, std=0.1)
     torch.nn.init.normal_(net.g3.weight, std=0.1)
+    frames = [to_arrays(x)[0] for x in (first, second)]
+    motion = torch.from_numpy(half_motion(*frames, None, 0.5, 2.0, 1.0))[None]
+    half, gain, one = (torch.tensor([x]) for x in (0.5, 2.0, 1.0))
     with torch.no_grad():
-        expected = blend(first, second, net(first, second, middle, motion, *numbers)).frame
-    made = CompactInterpolator(net).complete(first, second, 0.5, gain=1.0, reference=middle, ratio=1.0)
+        output = net(first, second, stand_in(first, second, motion, half), motion, half, gain, one)
+        expected = blend(first, second, output).frame
+    made = CompactInterpolator(net)(first, second, 0.5, gain=2.0)
     torch.testing.assert_close(made, expected, atol=2e-3, rtol=0.0)  # remap rounds places to 1/32 px
+
+
+def test_flow_from_the_reference_is_taken_at_full_resolution() -> None:
+    """Votes for the guided guesses alone: what comes out is the frame along DIS flow of full-size frames."""
+    first, middle, second = moving()
+    net = network()
+    with torch.no_grad():
+        for guess in (2, 3):
+            net.g3.bias[4 + guess] = 20.0
+    made = CompactInterpolator(net).complete(first, second, 0.5, gain=2.0, reference=middle, ratio=1.0)
+    arrays = [to_arrays(x)[0] for x in (first, second)]
+    own = clipped_luminance8(to_arrays(middle)[0], 1.0)
+    grid = pixel_grid(64, 96)
+    along = [warp(x, dis(own, clipped_luminance8(x, 1.0)), 1.0, grid) for x in arrays]
+    np.testing.assert_allclose(to_arrays(made)[0], 0.5 * (along[0] + along[1]), atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 300), (33, 47), (64, 70)])

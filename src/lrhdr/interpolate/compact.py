@@ -1,7 +1,13 @@
-"""The compact interpolator of our own: DIS motion at half resolution, refined and voted on by a small network.
+"""The compact interpolator of our own: DIS motion, refined and voted on by a small network at half resolution.
 
 The network is in `compact_net.py`. This file makes its motion input, brings any size to the network's grid, and does
 the full-resolution part with OpenCV's remap, which is ten times faster on a CPU than gathering in PyTorch.
+
+In training all motion is estimated at half resolution (`half_motion`). In use, flow from the reference is estimated at
+full resolution, and the two guesses along it are fetched along that: without any further training it gained 1.0 to
+1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T domain, of the
+interpolated frame, 3 stops). Frames of the longest exposure, which are hardly noisy, are fetched with cubic
+interpolation: another 0.2 to 1.0 dB there; short ones linearly, where cubic lost up to 0.5 dB.
 """
 
 from __future__ import annotations
@@ -30,6 +36,8 @@ from lrhdr.interpolate.flow import (
 from lrhdr.interpolate.guided import clipped_luminance8
 from lrhdr.interpolate.sampling import pad_to_multiple
 
+_GUIDED_GUESSES = (2, 3)
+
 
 def _half(frame: Array) -> Array:
     size = (frame.shape[1] // 2, frame.shape[0] // 2)
@@ -52,15 +60,23 @@ def half_motion(
     Returns:
         (8, H/2, W/2), as `CompactNet.forward` takes it.
     """
-    a, b = _half(first), _half(second)
-    raised = luminance8(a, gain), luminance8(b, gain)
+    guided = None if reference is None else _guided(_half(first), _half(second), _half(reference), ratio)
+    return _motion(_half(first), _half(second), guided, fraction, gain)
+
+
+def _guided(first: Array, second: Array, reference: Array, ratio: float) -> list[Array]:
+    """DIS flow from the reference to either frame, (H, W, 2) each."""
+    # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
+    own = clipped_luminance8(reference, max(1.0 / ratio, 1.0))
+    return [dis(own, clipped_luminance8(frame, max(ratio, 1.0))) for frame in (first, second)]
+
+
+def _motion(first: Array, second: Array, guided: list[Array] | None, fraction: float, gain: float) -> Array:
+    """The network's input from half-resolution frames and flow, or without flow from a reference."""
+    raised = luminance8(first, gain), luminance8(second, gain)
     velocity, seen0, seen1 = intermediate(dis(*raised), dis(*raised[::-1]), fraction)
-    if reference is None:
+    if guided is None:
         guided = [np.float32(-fraction) * velocity, np.float32(1.0 - fraction) * velocity]
-    else:
-        # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
-        own = clipped_luminance8(_half(reference), max(1.0 / ratio, 1.0))
-        guided = [dis(own, clipped_luminance8(x, max(ratio, 1.0))) for x in (a, b)]
     layers = (*guided, velocity, seen0[..., None], seen1[..., None])
     return np.ascontiguousarray(np.concatenate(layers, axis=-1).transpose(2, 0, 1), dtype=np.float32)
 
@@ -120,7 +136,9 @@ class CompactInterpolator(DISInterpolator):
         self, first: Array, second: Array, reference: Array | None, fraction: float, gain: float, ratio: float
     ) -> Array:
         device = next(self.network.parameters()).device
-        motion = half_motion(first, second, reference, fraction, gain, ratio)
+        guided = None if reference is None else _guided(first, second, reference, ratio)
+        small = None if guided is None else [np.float32(0.5) * _half(flow) for flow in guided]
+        motion = _motion(_half(first), _half(second), small, fraction, gain)
 
         def batch(array: Array) -> Tensor:
             return torch.from_numpy(array)[None].to(device)
@@ -141,5 +159,9 @@ class CompactInterpolator(DISInterpolator):
         total = np.zeros_like(first)
         for i in range(GUESSES):
             flow, vote = (resize(np.ascontiguousarray(x[i]), size, cv2.INTER_LINEAR) for x in (flows, votes))
-            total += vote[..., None] * warp(second if i % 2 else first, flow, 2.0, grid)
-        return total
+            flow *= np.float32(2.0)
+            if guided is not None and i in _GUIDED_GUESSES:
+                flow = guided[i % 2]
+            frame = second if i % 2 else first
+            total += vote[..., None] * warp(frame, flow, 1.0, grid, cubic=gain <= 1.0)
+        return np.clip(total, 0.0, 1.0)

@@ -87,7 +87,7 @@ def draw_worst(
 ) -> None:
     """Reconstruct the worst frames once more, and draw them.
 
-    Sheets are made of networks and predictions; of all methods where there are none of these.
+    Sheets are made of networks and predictions; of the baselines where there are none of these.
 
     Args:
         result: what was measured, with `psnr_t`; nothing is drawn without it.
@@ -102,7 +102,8 @@ def draw_worst(
         OutputError: a sheet cannot be written.
     """
     names = [*chosen, *measure["predictions"]]
-    methods = [name for name in names if name not in BASELINES] or names
+    # The reference alone fails where it is clipped or noisy: a sheet of it shows nothing new.
+    methods = [n for n in names if n not in BASELINES] or [n for n in names if n != "reference"] or names
     wanted = worst_frames(result, count, methods)
     if not wanted:
         return

@@ -387,3 +387,23 @@ def test_options_and_their_defaults_are_those_of_the_functions() -> None:
         assert given == {f.name: f.default for f in fields(options)}
     assert set(command_options.COLORSPACES) == set(COLORSPACES)
     assert set(command_options.INPUT_PRIMARIES) == set(CHROMATICITIES)
+
+
+def test_disk_full_while_encoding(lrhdr: Run, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits on file size are a POSIX matter")
+    source, video = camera_file(tmp_path / "shot.mov"), tmp_path / "v.mp4"
+    common = ("reconstruct", source, "-o", tmp_path / "o", "--stops", "0,3", *CHEAP)
+    assert lrhdr(*common).status == 0
+    before = sorted(p.name for p in tmp_path.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        result = lrhdr(*common, "--hdr10", video, "--encoder-crf", 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.status == 3, result
+    lines = [line for line in result.err.splitlines() if not re.match(r"[A-Za-z0-9 ]+: \d", line)]
+    assert len(lines) == 1, result.err
+    assert f"cannot write {video}" in lines[0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert lrhdr(*common, "--hdr10", video, "--encoder-crf", 1).status == 0

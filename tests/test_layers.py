@@ -102,6 +102,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "metrics.colorvideovdp",
             "metrics.ghost",
             "metrics.hdrvdp2",
+            "metrics.hdrvqm",
             "metrics.meters",
             "metrics.psnr",
             "metrics.pu21",
@@ -120,6 +121,8 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "metrics.bicubic": (2, ()),
     "metrics.steerable": (2, ()),
     "metrics.hdrvdp2_data": (2, ()),
+    "metrics.hdrvqm_data": (2, ()),
+    "metrics.hdrvqm": (2, ("metrics.bicubic", "metrics.hdrvqm_data", "metrics.psnr")),
     "metrics.hdrvdp2_vision": (2, ("metrics.hdrvdp2_data", "metrics.steerable")),
     "metrics.hdrvdp2": (
         2,

@@ -1,12 +1,13 @@
 """The metrics by name: what `--metrics` chooses from, and how each is given a result and its ground truth.
 
 Frame judges give one number per frame. Others look at neighbouring frames, or at a clip as a whole, and give one number
-per clip. Those that judge light (PU21, HDR-VDP-2, ColorVideoVDP) get it from the `Display`; the others work on
-radiance, whose 1.0 is the saturation of the shortest exposure, or on T of it.
+per clip. Those that judge light (PU21, HDR-VDP-2, HDR-VQM, ColorVideoVDP) get it from the `Display`; the others work
+on radiance, whose 1.0 is the saturation of the shortest exposure, or on T of it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from lrhdr.checks import InputError
 from lrhdr.metrics.colorvideovdp import colorvideovdp
 from lrhdr.metrics.ghost import ghost_share
 from lrhdr.metrics.hdrvdp2 import hdrvdp2
+from lrhdr.metrics.hdrvqm import hdrvqm
 from lrhdr.metrics.psnr import psnr, psnr_mu
 from lrhdr.metrics.pu21 import psnr_pu21, ssim_pu21
 from lrhdr.metrics.ssim import Window, ssim
@@ -59,8 +61,8 @@ class Judge:
         by_reference: means are also given by the exposure of the reference frame.
         factor: what tables multiply by (100 for percent).
         frame: the function of a frame judge; None for others.
-        clip: the function of a judge of whole clips, (result (T, 3, H, W), truth, display) to a number; None for
-            others.
+        clip: the function of a judge of whole clips, (result (T, 3, H, W), truth, display) to a number, or to None
+            where the clip is too short; None for others.
         light: its number depends on the display.
         cost: "cheap", or what makes it slow.
     """
@@ -72,7 +74,7 @@ class Judge:
     by_reference: bool = True
     factor: float = 1.0
     frame: Callable[[JudgedFrame], Tensor] | None = None
-    clip: Callable[[Tensor, Tensor, Display], float] | None = None
+    clip: Callable[[Tensor, Tensor, Display], float | None] | None = None
     light: bool = False
     cost: str = "cheap"
 
@@ -119,6 +121,14 @@ def _cvvdp(hdr: Tensor, truth: Tensor, display: Display) -> float:
     )
 
 
+def _hdrvqm(hdr: Tensor, truth: Tensor, display: Display) -> float | None:
+    # The metric cuts a clip into moments of 0.6 s, as long as the eye rests, and needs one and a frame.
+    if len(hdr) <= math.ceil(round(0.6 * display.frames_per_second, 9)):
+        return None
+    light, true_light = display.light(hdr), display.light(truth)
+    return hdrvqm(light, true_light, frames_per_second=display.frames_per_second).normalised
+
+
 JUDGES: dict[str, Judge] = {
     judge.name: judge
     for judge in (
@@ -148,6 +158,16 @@ JUDGES: dict[str, Judge] = {
             clip=_cvvdp,
             light=True,
             cost="slow, holds a clip of every method in memory, needs lrhdr[cvvdp]",
+        ),
+        Judge(
+            "hdrvqm",
+            "HDR-VQM",
+            4,
+            True,
+            by_reference=False,
+            clip=_hdrvqm,
+            light=True,
+            cost="slow, holds a clip of every method in memory",
         ),
         Judge(
             "ghosts",
@@ -251,7 +271,9 @@ class ClipJudges:
             hdr, truth = (torch.cat(frames) for frames in zip(*self._run, strict=True))
             for judge in self._clips:
                 assert judge.clip is not None, "chosen by that"
-                self._count(judge.name, judge.clip(hdr, truth, self._display), float(len(hdr)))
+                value = judge.clip(hdr, truth, self._display)
+                if value is not None:
+                    self._count(judge.name, value, float(len(hdr)))
         self._run = []
 
     def _count(self, name: str, value: Tensor | float, weight: float) -> None:

@@ -35,6 +35,9 @@ def markdown(result: Evaluation) -> str:
         title = f"### {group}, stops {_stops(stops)}, composite {_on(composite)}, {mine[0]['frames']} frames"
         listed = frame_list(r for r in result.frames if (r.group, r.stops, r.composite) == (group, stops, composite))
         lines += [title, "", f"{describe(result.settings, composite)} {listed}", "", *_table(mine), ""]
+        absent = [j.label for j in JUDGES.values() if j.name in result.settings.get("metrics", ()) if not _has(mine, j)]
+        if absent:
+            lines += [f"Nothing to measure here (too few frames in a row, or unknown motion): {', '.join(absent)}.", ""]
         labelled = group in result.settings.get("datasets", {})
         lines += _by_clip(result, group, stops, composite, [r["method"] for r in mine], labelled)
     return "\n".join(lines)
@@ -107,6 +110,10 @@ def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
             "\\* A picture for a screen, whose tones are not the light's: its scores say how far they are off.",
         ]
     return lines
+
+
+def _has(rows: Sequence[dict[str, Any]], judge: Judge) -> bool:
+    return any(_key(judge) in r for r in rows)
 
 
 def _key(judge: Judge) -> str:

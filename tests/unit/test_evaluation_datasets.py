@@ -77,7 +77,9 @@ def test_division_and_paste_are_the_protocols(tmp_path):
     assert record.metrics["psnr_l"] == pytest.approx(float(psnr(network, truth, data_range=1.0)), rel=1e-6)
     # One frame has no neighbour to flicker against.
     assert "flicker" not in plain.clips[0].metrics
-    assert "–" not in markdown(plain)
+    text = markdown(plain)
+    assert "–" not in text
+    assert "Nothing to measure here (too few frames in a row, or unknown motion): flicker." in text
 
 
 def test_tables_by_scene_and_what_they_say(tmp_path):

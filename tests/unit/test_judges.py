@@ -9,7 +9,18 @@ import torch
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError
 from lrhdr.judges import DEFAULT_METRICS, JUDGES, ClipJudges, JudgedFrame, check_available, choose_metrics, judge_frame
-from lrhdr.metrics import flicker_error, hdrvdp2, psnr, psnr_mu, psnr_pu21, ssim, ssim_mu, ssim_pu21, still_flicker
+from lrhdr.metrics import (
+    flicker_error,
+    hdrvdp2,
+    hdrvqm,
+    psnr,
+    psnr_mu,
+    psnr_pu21,
+    ssim,
+    ssim_mu,
+    ssim_pu21,
+    still_flicker,
+)
 from lrhdr.metrics.warped import warped_error_change
 from lrhdr.protocols import PROTOCOLS, Display
 
@@ -24,7 +35,7 @@ def frame():
 
 
 def test_every_judge_is_its_function(frame):
-    found = judge_frame(choose_metrics([name for name in JUDGES if name not in ("hdrvdp2", "cvvdp")]), frame)
+    found = judge_frame(choose_metrics([name for name in JUDGES if name not in ("hdrvdp2", "cvvdp", "hdrvqm")]), frame)
     hdr, truth = frame.hdr, frame.truth
     span = float(truth.max() - truth.min())
     light, true_light = frame.display.light(hdr), frame.display.light(truth)
@@ -94,6 +105,19 @@ def test_judges_of_clips_get_whole_runs(monkeypatch):
     assert judges.result() == {"cvvdp": pytest.approx((3 * 8.0 + 5.0) / 4)}
     display = {"frames_per_second": 60.0, "peak": 500.0, "black": 0.005, "pixels_per_degree": 30.0}
     assert seen == [(3, 500.0, display), (1, 500.0, display)]
+
+
+def test_hdrvqm_needs_more_than_a_moment():
+    torch.manual_seed(0)
+    truth = torch.rand(3, 3, 24, 32)
+    hdr = (truth + 0.1 * torch.randn_like(truth)).clamp(0.0, 1.0)
+    slow = Display(peak=500.0, frames_per_second=3.0)  # a moment is two frames
+    light, true_light = slow.light(hdr), slow.light(truth)
+    for count, expected in ((2, {}), (3, {"hdrvqm": hdrvqm(light, true_light, frames_per_second=3.0).normalised})):
+        judges = ClipJudges(choose_metrics(["hdrvqm"]), slow)
+        for i in range(count):
+            judges.add(i, hdr[i : i + 1], truth[i : i + 1])
+        assert judges.result() == pytest.approx(expected)
 
 
 def test_a_missing_package_is_found_before_the_work(monkeypatch):

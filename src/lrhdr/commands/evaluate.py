@@ -12,7 +12,7 @@ PROTOCOLS = ("default", "all-frames", "network-only", "field", "lrhdr-paper")
 DEFAULT_METRICS = ("psnr_t", "ssim_t", "psnr_l", "ssim_l", "pu21_psnr", "ghosts", "flicker")
 METRICS = (
     *("psnr_t", "ssim_t", "psnr_l", "ssim_l", "ssim_t_gaussian", "ssim_l_gaussian", "pu21_psnr", "pu21_ssim"),
-    *("hdrvdp2", "cvvdp", "ghosts", "flicker", "still_flicker", "warped_error"),
+    *("hdrvdp2", "cvvdp", "hdrvqm", "ghosts", "flicker", "still_flicker", "warped_error"),
 )
 PEAK, PIXELS_PER_DEGREE, FRAMES_PER_SECOND = 1000.0, 30.0, 24.0
 

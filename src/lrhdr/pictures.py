@@ -28,7 +28,7 @@ _BEFORE: tuple[Colour, Colour] = ((0, 114, 178), (0, 58, 100))
 _AFTER: tuple[Colour, Colour] = ((86, 180, 233), (184, 226, 250))
 _INTERPOLATED: tuple[Colour, Colour] = ((0, 158, 115), (140, 222, 194))
 _CALIBRATED_REFERENCE: Colour = (213, 94, 0)
-_CALIBRATED: tuple[Colour, Colour] = ((240, 228, 66), (176, 150, 0))
+_CALIBRATED: tuple[Colour, Colour] = ((240, 228, 66), (252, 160, 36))
 
 _LUMINANCE_709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 FALSE_COLOUR_STOPS = 12

@@ -213,3 +213,38 @@ def test_header_of_a_data_file_says_what_it_holds(tmp_path: Path) -> None:
     found = header(unwrap(tmp_path / "report" / "data" / "frame-000001.js"))
     assert found["about"]["index"] == 1
     assert [p["name"] for p in found["planes"]] == ["result", "votes", "candidate3", "candidate4", "candidate5"]
+
+
+# Machado, Oliveira and Fernandes, IEEE TVCG 2009, table of severity 1.0: linear RGB as three kinds of eyes see it.
+EYES = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize(("n", "least"), [(2, 15.0), (3, 13.0)])
+def test_candidates_stay_apart_for_colour_blind_readers(eyes: str, n: int, least: float) -> None:
+    entries = describe_candidates(tuple(float(4 ** (i % n)) for i in range(2 * n - 1)), 4 * n - 2)
+    coded = np.array([e["colour"] for e in entries]) / 255.0
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ np.array(EYES[eyes]).T).clip(0.0, 1.0)
+    xyz = seen @ np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]).T
+    f = np.cbrt(xyz / (0.9505, 1.0, 1.089))
+    lab = np.stack((116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])), axis=-1)
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + 1e3 * np.eye(len(lab))
+    assert distances.min() > least  # CIE 1976; 2 is just visible side by side

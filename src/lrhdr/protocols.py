@@ -17,7 +17,7 @@ large a pixel looks. Those numbers are ours to choose, and part of every result.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from torch import Tensor
@@ -188,10 +188,6 @@ class Protocol:
     def settings(self) -> dict[str, Any]:
         """Everything that makes numbers comparable, as plain values."""
         return asdict(self)
-
-    def with_composite(self, composite: bool) -> Protocol:
-        """The same with or without the paste."""
-        return replace(self, composite=composite)
 
     def describe(self) -> str:
         """One line for tables."""

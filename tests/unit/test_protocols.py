@@ -37,7 +37,6 @@ def test_division():
 
 def test_composite_belongs_to_the_field():
     assert [name for name, p in PROTOCOLS.items() if p.composite] == ["field"]
-    assert PROTOCOLS["field"].with_composite(False).composite is False
 
 
 def test_resolution_for_hdrvdp2():

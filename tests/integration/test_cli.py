@@ -245,18 +245,16 @@ def test_no_command_shows_help(lrhdr: Run) -> None:
     assert "reconstruct" in result.out
 
 
-def test_help_is_quick_and_does_not_import_torch() -> None:
+def test_help_does_not_import_what_takes_long() -> None:
     code = (
-        "import sys, time; t = time.perf_counter()\n"
+        "import sys\n"
         "from lrhdr.cli import main\n"
         "try: main(['reconstruct', '--help'])\n"
         "except SystemExit as stop: assert stop.code == 0\n"
-        "print(sorted({'torch', 'cv2', 'av', 'numpy', 'rich'} & set(sys.modules)), time.perf_counter() - t)\n"
+        "print(sorted({'torch', 'cv2', 'av', 'numpy', 'rich'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules, seconds = done.stdout.splitlines()[-1].rsplit(" ", 1)
-    assert modules == "[]"
-    assert float(seconds) < 0.5
+    assert done.stdout.splitlines()[-1] == "[]"
     assert "(default: zip)" in done.stdout
 
 

@@ -12,7 +12,6 @@ from lrhdr.judges import DEFAULT_METRICS, JUDGES, ClipJudges, JudgedFrame, check
 from lrhdr.metrics import (
     flicker_error,
     hdrvdp2,
-    hdrvqm,
     psnr,
     psnr_mu,
     psnr_pu21,
@@ -21,6 +20,7 @@ from lrhdr.metrics import (
     ssim_pu21,
     still_flicker,
 )
+from lrhdr.metrics.hdrvqm import VideoQuality
 from lrhdr.metrics.warped import warped_error_change
 from lrhdr.protocols import PROTOCOLS, Display
 
@@ -107,16 +107,17 @@ def test_judges_of_clips_get_whole_runs(monkeypatch):
     assert seen == [(3, 500.0, display), (1, 500.0, display)]
 
 
-def test_hdrvqm_needs_more_than_a_moment():
-    torch.manual_seed(0)
-    truth = torch.rand(3, 3, 24, 32)
-    hdr = (truth + 0.1 * torch.randn_like(truth)).clamp(0.0, 1.0)
+def test_hdrvqm_needs_more_than_a_moment(monkeypatch):
+    def watched(test, reference, *, frames_per_second):
+        assert (frames_per_second, len(test), float(test.max()), float(reference.max())) == (3.0, 3, 500.0, 250.0)
+        return VideoQuality(raw=0.5, normalised=0.8)
+
+    monkeypatch.setattr("lrhdr.judges.hdrvqm", watched)
     slow = Display(peak=500.0, frames_per_second=3.0)  # a moment is two frames
-    light, true_light = slow.light(hdr), slow.light(truth)
-    for count, expected in ((2, {}), (3, {"hdrvqm": hdrvqm(light, true_light, frames_per_second=3.0).normalised})):
+    for count, expected in ((2, {}), (3, {"hdrvqm": 0.8})):
         judges = ClipJudges(choose_metrics(["hdrvqm"]), slow)
         for i in range(count):
-            judges.add(i, hdr[i : i + 1], truth[i : i + 1])
+            judges.add(i, torch.ones(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.5))
         assert judges.result() == pytest.approx(expected)
 
 

@@ -27,7 +27,7 @@ from lrhdr.baselines import BASELINES
 from lrhdr.camera import CameraConfig, expose
 from lrhdr.filters import gaussian_blur
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.metrics import ghost_share, hdrvdp2, psnr_mu, psnr_pu21, ssim_mu, ssim_pu21, warped_error_change
+from lrhdr.metrics import ghost_share, hdrvdp2, hdrvqm, psnr_mu, psnr_pu21, ssim_mu, ssim_pu21, warped_error_change
 
 
 def parts(height: int, width: int) -> dict[str, Callable[[], object]]:
@@ -54,6 +54,8 @@ def parts(height: int, width: int) -> dict[str, Callable[[], object]]:
         "ghosts": lambda: ghost_share(result, truth, window[:, 1], exposures[:, 1]),
         "warped_error": lambda: warped_error_change(pair, true_pair, flow, seen),
         "hdrvdp2": lambda: hdrvdp2(light, true_light, encoding="rgb-bt.709", pixels_per_degree=30.0),
+        # At one frame per second a clip of two frames gives one moment of one frame.
+        "hdrvqm": lambda: hdrvqm(1000.0 * pair, 1000.0 * true_pair, frames_per_second=1.0),
     }
     for name, baseline in BASELINES.items():
         found[f"baseline {name}"] = partial(baseline, window, interpolated, exposures)

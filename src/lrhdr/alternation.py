@@ -170,9 +170,15 @@ def _fit(stops: NDArray[np.float64], period: int) -> Alternation | None:
     """The best path of phases for one period; None where the clip is too short or no such pattern stands out."""
     if int(np.isfinite(stops).sum()) < 2 * period - 1:
         return None
-    levels = _first_guess(stops, period)
-    if levels is None:
-        return None
+    # A guess from few steps is wilder, but finds its way between breaks in a short clip.
+    guesses = [_first_guess(stops, period, periods) for periods in (5, 2)]
+    found = [_refined(stops, levels) for levels in guesses if levels is not None]
+    return max((f for f in found if f is not None), key=lambda f: f.fit, default=None)
+
+
+def _refined(stops: NDArray[np.float64], levels: NDArray[np.float64]) -> Alternation | None:
+    """Improve path and levels in turn, and judge the result."""
+    period = len(levels)
     path = _path(stops, levels)
     for _ in range(3):
         estimate = _levels(stops, path, period)
@@ -217,9 +223,9 @@ def _tolerance(levels: NDArray[np.float64]) -> float:
     return float(max(min(TOLERANCE_STOPS, 0.45 * steps.max()), 0.12 * np.ptp(levels), 0.02))
 
 
-def _first_guess(stops: NDArray[np.float64], period: int) -> NDArray[np.float64] | None:
-    """Levels from the part of the clip that repeats best: between breaks, cuts and flashes there is one."""
-    length = min(len(stops), 5 * period)
+def _first_guess(stops: NDArray[np.float64], period: int, periods: int) -> NDArray[np.float64] | None:
+    """Levels from so many periods that repeat best: between breaks, cuts and flashes there are some."""
+    length = min(len(stops), periods * period)
     best: tuple[float, NDArray[np.float64]] | None = None
     for start in range(0, len(stops) - length + 1, max(1, (len(stops) - length) // 60)):
         part = stops[start : start + length]

@@ -244,7 +244,7 @@ def contradiction(given: ExposureSchedule, found: Alternation) -> str | None:
     if sorted(range(len(stated)), key=stated.__getitem__) != sorted(
         range(len(stated)), key=found.exposures.__getitem__
     ):
-        return f"frames 0.. are {_listed(stated)} as stated, but {_listed(found.exposures)} in the pixels (--start?)"
+        return f"{_listed(stated)} stated from frame 0 on, but {_listed(found.exposures)} in the pixels (--start?)"
     return f"{_listed(stated)} stated, but {_listed(found.exposures)} in the pixels"
 
 

@@ -75,7 +75,7 @@ def evaluate(
 
     Args:
         methods: name to network or function `f(window, interpolated, exposures) -> hdr`; see `lrhdr.baselines`. A
-            network is run on the clips with its number of exposures; baselines on all.
+            network is run on the clips with its number of exposures, baselines on all.
         clips: what to reconstruct; clips that are made are made once and released after use.
         protocol: which frames are scored, against what; a name or an object of `lrhdr.protocols`.
         metrics: names of `lrhdr.judges.JUDGES`.
@@ -116,7 +116,7 @@ def evaluate(
     rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
     between = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
     tools = {name: Reconstructor(method, between, device=device, name=name) for name, method in methods.items()}
-    _check_exposures(tools, {s for clip in todo for s in schedules(clip, alternations)})
+    _check_exposures(tools, {s for clip in todo for s in schedules(clip, alternations)}, bool(outside))
     run = Scoring(
         tools=tools,
         completer=Reconstructor(reference, between, device=device),
@@ -174,17 +174,21 @@ def _composites(composite: Composite, protocol: Protocol) -> tuple[bool, ...]:
     return (protocol.composite if composite is None else bool(composite),)
 
 
-def _check_exposures(tools: Mapping[str, Reconstructor], stops: Iterable[tuple[float, ...]]) -> None:
-    """Refuse networks that fit no clip, and clips that no network fits where there are networks.
+def _check_exposures(tools: Mapping[str, Reconstructor], stops: Iterable[tuple[float, ...]], outside: bool) -> None:
+    """Refuse networks that fit no clip, and clips that nothing can be run on.
 
     Raises:
         InputError: the numbers of exposures differ.
     """
     periods = [ExposureSchedule.from_stops(s) for s in sorted(stops)]
-    networks = [tool for tool in tools.values() if tool.n_exposures is not None]
-    for tool in networks:
-        if all(tool.n_exposures != p.n_exposures for p in periods):
+    for tool in tools.values():
+        if all(tool.n_exposures not in (None, p.n_exposures) for p in periods):
             tool.check_schedule(periods[0])
     for period in periods:
-        if networks and all(tool.n_exposures != period.n_exposures for tool in networks):
-            networks[0].check_schedule(period)
+        made_for = {tool.n_exposures for tool in tools.values()}
+        if tools and not outside and not made_for & {None, period.n_exposures}:
+            fits = " and ".join(str(n) for n in sorted(n for n in made_for if n is not None))
+            raise InputError(
+                f"{', '.join(tools)}: made for {fits} exposures, but there are clips with {period.n_exposures}, "
+                "expected a method for these too, or --exposures to leave them out"
+            )

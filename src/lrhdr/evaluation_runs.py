@@ -121,6 +121,11 @@ def score(
     outside = parse_predictions(predictions or ())
     names = _words(methods) if methods is not None else [] if outside else [NETWORK, *BASELINES]
     chosen, records = _methods(names, weights, todo, alternations, outside)
+    if say and records:
+        made_for = {chosen[name].config.n_exposures for name in records}
+        for count in _counts(todo, alternations):
+            if count not in made_for:
+                say(f"no weights for {count} exposures: networks are not scored on those clips")
     trained_with = next((r.interpolator for r in records.values()), DEFAULT_INTERPOLATOR)
     folder = Path(output)
     make_results_folder(folder)
@@ -188,7 +193,7 @@ def _methods(
     chosen: dict[str, Any] = {}
     records: dict[str, WeightsRecord] = {}
     if NETWORK in names:
-        for name_or_path in weights or _default_weights(clips, alternations):
+        for name_or_path in weights or _default_weights(_counts(clips, alternations)):
             model, record = load_pretrained(name_or_path)
             name = record.name if record.name not in chosen else str(name_or_path)
             chosen[name], records[name] = model, record
@@ -199,19 +204,26 @@ def _methods(
     return chosen, records
 
 
-def _default_weights(clips: Sequence[Clip], alternations: Sequence[tuple[float, ...]]) -> list[str]:
-    """The bundled weights for the numbers of exposures that occur."""
-    counts = sorted({len(s) for clip in clips for s in schedules(clip, alternations)})
-    wanted = {n: f"compact-{n}exp" for n in counts}
-    missing = [n for n, name in wanted.items() if name not in bundled_names()]
-    if missing:
-        others = [n for n in counts if n not in missing]
-        way = f"--exposures {others[0]}, " if others else ""
+def _counts(clips: Sequence[Clip], alternations: Sequence[tuple[float, ...]]) -> list[int]:
+    """The numbers of exposures that occur."""
+    return sorted({len(s) for clip in clips for s in schedules(clip, alternations)})
+
+
+def _default_weights(counts: Sequence[int]) -> list[str]:
+    """The bundled weights for some numbers of exposures.
+
+    Raises:
+        InputError: there are none for any of them.
+    """
+    names = [f"compact-{n}exp" for n in counts]
+    found = [name for name in names if name in bundled_names()]
+    if not found:
+        shown = " or ".join(str(n) for n in counts)
         raise InputError(
-            f"weights: found none bundled for {missing[0]} exposures, expected {way}--weights FILE, or --methods "
-            f"without {NETWORK}"
+            f"weights: found none bundled for {shown} exposures, expected --weights FILE, or --methods without "
+            f"{NETWORK}"
         )
-    return list(wanted.values())
+    return found
 
 
 def parse_predictions(texts: Sequence[str]) -> dict[str, Path]:

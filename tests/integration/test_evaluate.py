@@ -154,12 +154,23 @@ def test_refusals(lrhdr: Run, data: Path, tmp_path: Path) -> None:
         assert refused.err.count("\n") <= 2
 
 
-def test_three_exposures_without_weights_are_named(lrhdr: Run, tmp_path: Path) -> None:
-    trees.write_folder(tmp_path / "three", stops=(0.0, 2.0, 4.0))
-    result = lrhdr("evaluate", tmp_path / "three", "-o", tmp_path / "e", *FAST)
-    if result.status:
-        assert "weights: found none bundled for 3 exposures" in result.err
-    assert lrhdr("evaluate", tmp_path / "three", "-o", tmp_path / "e", "--method", "merge", *FAST).status == 0
+def test_exposures_without_weights_are_named(
+    lrhdr: Run, tiny_weights: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees.write_folder(tmp_path / "set" / "two")
+    trees.write_folder(tmp_path / "set" / "three", stops=(0.0, 2.0, 4.0))
+    common = ("evaluate", tmp_path / "set", "-o", tmp_path / "e", "--metrics", "psnr_t", *FAST)
+    result = lrhdr(*common, "--weights", tiny_weights(), "--method", "lrhdr", "reference")
+    assert result.status == 0, result.err
+    assert "no weights for 3 exposures: networks are not scored on those clips" in result.err
+    means = json.loads((tmp_path / "e" / "evaluation.json").read_text())["means"]
+    assert [r["method"] for r in means if r["group"] == "folder-3exp"] == ["reference", "oracle"]
+    alone = lrhdr(*common, "--weights", tiny_weights(), "--method", "lrhdr")
+    assert alone.status == 2
+    assert "made for 2 exposures, but there are clips with 3, expected a method for these too" in alone.err
+    assert lrhdr(*common, "--weights", tiny_weights(), "--method", "lrhdr", "--exposures", 2).status == 0
+    monkeypatch.setattr(runs, "bundled_names", lambda: [])
+    assert "weights: found none bundled for 2 or 3 exposures" in lrhdr(*common).err
 
 
 def test_clips_without_truth_are_said(lrhdr: Run, tmp_path: Path) -> None:

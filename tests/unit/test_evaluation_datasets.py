@@ -127,7 +127,13 @@ def test_networks_run_where_they_fit(tmp_path):
     two, three = (LRHDR(LRHDRConfig.preset("compact", n)) for n in (2, 3))
     result = evaluate({"two": two, "three": three}, clips, bounds=False, **FAST)
     assert {(r.group, r.method) for r in result.frames} == {("cinematic-2exp", "two"), ("cinematic-3exp", "three")}
-    with pytest.raises(InputError, match="two: made for 2 exposures, but the schedule has 3"):
+    mixed = evaluate({"two": two} | REFERENCE, clips, bounds=False, **FAST)
+    assert {(r.group, r.method) for r in mixed.frames} == {
+        ("cinematic-2exp", "two"),
+        ("cinematic-2exp", "reference"),
+        ("cinematic-3exp", "reference"),
+    }
+    with pytest.raises(InputError, match=r"two: made for 2 exposures, but there are clips with 3, .* --exposures"):
         evaluate({"two": two}, clips, **FAST)
     with pytest.raises(InputError, match="three: made for 3 exposures, but the schedule has 2"):
         evaluate({"two": two, "three": three}, clips[:1], **FAST)

@@ -32,7 +32,7 @@ def noise_level(frames: Tensor) -> Tensor:
         frames: (B, T, 3, H, W), gamma-encoded in [0, 1].
 
     Returns:
-        (B,), at least `FLOOR`: the median over the frames that tell (not all black or clipped), `UNKNOWN` when none does;
+        (B,), at least `FLOOR`: the median over frames that tell (not all black or clipped), `UNKNOWN` when none does;
         no gradient.
     """
     with torch.no_grad():

@@ -29,7 +29,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -64,6 +63,7 @@ UNTRAINED = {"film-quarter": "quarter", "film-half": "half", "film-full": "full"
 STEPS = (1, 2, 4)
 STARTS = (0.2, 0.6)
 KNOWN_MOTION = (8, 16, 32, 64, 96)
+KNOWN_STILLS = (0, 3, 6)
 LONGEST_SIDE = 512
 CLASSES = (("small", 0.0, 8.0), ("medium", 8.0, 32.0), ("large", 32.0, float("inf")))
 CUT = 0.12
@@ -145,7 +145,7 @@ def known_triplets(data: Path, size: tuple[int, int] = (288, 512)) -> Iterator[T
     stills = sorted(p for p in (data / "hdr_val").iterdir() if p.suffix in (".exr", ".hdr"))
     height, width = size
     y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
-    for index in range(0, len(stills), 3):
+    for index in KNOWN_STILLS:
         below, above = (_photograph(stills[(index + k) % len(stills)]) for k in range(2))
         for distance in KNOWN_MOTION:
             frames = []
@@ -307,9 +307,15 @@ def print_growth(name: str, size: tuple[int, int]) -> None:
     interpolator = build(name)
     assert interpolator is not None
     pair = noise_pair(size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     call(name, interpolator, pair)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+    print((peak_kib() - before) / 2**20)
+
+
+def peak_kib() -> int:
+    """Peak memory of this process; that of `getrusage` begins with the peak of the process that forked it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def tables(result: dict[str, Any]) -> str:
@@ -334,7 +340,7 @@ def main() -> None:
     parser.add_argument("--interpolators", nargs="+", default=NAMES, help="to score")
     parser.add_argument("--timed", nargs="*", default=TIMED, help="to time")
     parser.add_argument("--size", default="1280x720", help="of the timed pair")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="of the timing; 0 keeps the file's and measures memory")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -376,7 +382,8 @@ def main() -> None:
     if options.timed:
         result["size"] = [height, width]
         result["load"] = os.getloadavg()[0]
-        result["seconds"] = seconds(tuple(options.timed), (height, width), options.repeats)
+        if options.repeats:
+            result["seconds"] = seconds(tuple(options.timed), (height, width), options.repeats)
         result["peak_gib"] = {name: peak_growth(name, (height, width)) for name in result["seconds"]}
     print(tables(result))
     if options.json:

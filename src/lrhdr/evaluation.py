@@ -26,7 +26,7 @@ from lrhdr.data.bench import BenchClip
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.interpolate import Interpolator, get_interpolator
 from lrhdr.judges import DEFAULT_METRICS, check_available, choose_metrics
-from lrhdr.pipeline import Method, Reconstructor
+from lrhdr.pipeline import DEFAULT_INTERPOLATOR, Method, Reconstructor
 from lrhdr.protocols import DEFAULT_PROTOCOL, Display, Protocol, get_protocol
 from lrhdr.scores import Evaluation
 from lrhdr.scoring import ORACLE, Keep, Scoring, score_take
@@ -59,7 +59,7 @@ def evaluate(
     composite: Composite = None,
     stops: Sequence[float | Sequence[float]] = (2.0, 3.0),
     camera: CameraConfig | None = None,
-    interpolator: Interpolator | str = "dis-guided",
+    interpolator: Interpolator | str = DEFAULT_INTERPOLATOR,
     predictions: Mapping[str, Path] | None = None,
     bounds: bool = True,
     frames: int | None = None,

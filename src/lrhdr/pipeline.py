@@ -39,7 +39,7 @@ to the reference, (B, T - 1, 3, H, W)."""
 NETWORK = "lrhdr"
 """The name of the network among the methods that a user can choose."""
 
-DEFAULT_INTERPOLATOR = "dis-guided"
+DEFAULT_INTERPOLATOR = "compact"
 """What methods without weights of their own use: the best completion of those that come with the package."""
 
 OVERLAP = 64

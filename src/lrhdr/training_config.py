@@ -77,7 +77,7 @@ class TrainConfig:
     accumulate: int = 1
     workers: int = 0
     synthesis: str = "field"
-    interpolator: str = "dis-guided"
+    interpolator: str = "compact"
     interpolate: str = "loader"
     interpolation_cache: str = ""
     tone_perturbation: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lrhdr.commands.options import Commands, add_command, given
+from lrhdr.commands.options import INTERPOLATORS, Commands, add_command, given
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -21,6 +21,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--exclude", nargs="*", default=[], metavar="PATTERN", help="source names to leave out, as 'blender_*'"
     )
     parser.add_argument("--real-video-share", type=float, default=0.45, help="share of samples made from video")
+    parser.add_argument("--interpolator", choices=INTERPOLATORS, default="compact", help="that makes the missing frames")
     parser.add_argument("--workers", type=int, default=1, help="processes")
 
 
@@ -30,6 +31,6 @@ def run(options: argparse.Namespace) -> None:
     from lrhdr.progress import ProgressDisplay
 
     names = ("hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
-    keywords = given(options, *names, "exclude", "real_video_share")
+    keywords = given(options, *names, "exclude", "real_video_share", "interpolator")
     with ProgressDisplay(unit="samples") as progress:
         print(build_cache(**keywords, progress=lambda done, total: progress("synthesize", done, total)))

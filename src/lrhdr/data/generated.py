@@ -138,6 +138,7 @@ def build_cache(
     workers: int = 1,
     real_video_share: float = 0.45,
     exclude: Sequence[str] = (),
+    interpolator: str | None = None,
     config: GenerationConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -155,6 +156,7 @@ def build_cache(
         workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
         real_video_share: share of samples from video.
         exclude: shell patterns of source names to leave out.
+        interpolator: name of the frozen interpolator; `config.interpolator` when not given.
         config: everything else.
         progress: called with (samples done, count).
 
@@ -169,6 +171,8 @@ def build_cache(
     settings = replace(
         config or GenerationConfig(), size=size, n_exposures=n_exposures, real_video_share=real_video_share
     )
+    if interpolator is not None:
+        settings = replace(settings, interpolator=interpolator)
     folder = Path(out_dir)
     job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, settings)
     manifest: dict[str, Any] = {

@@ -53,7 +53,7 @@ class GenerationConfig:
     real_video_share: float = 0.45
     layers_on_video_share: float = 0.2
     context: int = 64
-    interpolator: str = "dis-guided"
+    interpolator: str = "compact"
     scene: SceneConfig = field(default_factory=SceneConfig)
     linearisation: LinearisationConfig = field(default_factory=LinearisationConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)

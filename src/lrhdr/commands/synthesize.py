@@ -21,7 +21,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--exclude", nargs="*", default=[], metavar="PATTERN", help="source names to leave out, as 'blender_*'"
     )
     parser.add_argument("--real-video-share", type=float, default=0.45, help="share of samples made from video")
-    parser.add_argument("--interpolator", choices=INTERPOLATORS, default="compact", help="that makes the missing frames")
+    parser.add_argument("--interpolator", choices=INTERPOLATORS, default="compact", help="for missing frames")
     parser.add_argument("--workers", type=int, default=1, help="processes")
 
 

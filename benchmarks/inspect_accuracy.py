@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +125,23 @@ def judged(analysis: Analysis, exposures: tuple[float, ...], what: str) -> dict[
     }
 
 
-def alternating(folder: Path) -> list[dict[str, Any]]:
+def alternating(folder: Path, rows: list[dict[str, Any]], save: Callable[[], None]) -> None:
+    """Add the rows that are missing, saving after each: a run that was stopped goes on."""
     curve = named_curve("gamma2.2")
-    rows = []
+    done = {(row["clip"], row["exposures"], row["disturbance"]) for row in rows}
     for number, clip in enumerate(hdrvideo_clips(folder)):
-        radiance = clip.hdr.numpy().astype(np.float16)
+        missing = [(s, k) for s in SCHEDULES for k in range(len(DISTURBANCES))]
+        missing = [(s, k) for s, k in missing if (clip.name, len(s), DISTURBANCES[k]) not in done]
+        radiance = clip.hdr.numpy().astype(np.float16) if missing else None
         clip.release()
-        for schedule in SCHEDULES:
-            for k, what in enumerate(DISTURBANCES):
+        for schedule, k in missing:
+            if radiance is not None:
+                what = DISTURBANCES[k]
                 frames, exposures = taken_again(radiance, schedule, what, 100 * number + k)
                 found = judged(analyse(Frames(clip.name, frames), curve), exposures, what)
                 rows.append({"clip": clip.name, "exposures": len(schedule), "disturbance": what, **found})
                 print(rows[-1], flush=True)
-    return rows
+                save()
 
 
 def ordinary(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -180,13 +184,17 @@ def main() -> None:
     earlier = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     kept = {key: earlier[key] for key in ("alternating", "ordinary") if key in earlier}
     result = {**kept, "version": __version__, "method": (__doc__ or "").split("Method: ")[1].strip()}
+
+    def save() -> None:
+        if options.json:
+            options.json.write_text(json.dumps(result, indent=1) + "\n")
+
     if options.hdr_video:
-        result["alternating"] = alternating(options.hdr_video)
+        alternating(options.hdr_video, result.setdefault("alternating", []), save)
         print(table(result["alternating"]))
     if options.video:
         result["ordinary"] = ordinary(options.video, options.frames)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    save()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import write_cache
 
 from lrhdr.checks import InputError
 from lrhdr.data.aligned import add_aligned
@@ -12,6 +11,7 @@ from lrhdr.data.base import crop_and_augment, reverse_time
 from lrhdr.data.generated import CachedSamples
 from lrhdr.filters import gaussian_blur
 from lrhdr.interpolate.guided import align_window
+from samples import write_cache
 
 
 def test_aligned_windows_follow_a_shift() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from samples import write_cache
 
 from lrhdr.checks import InputError
 from lrhdr.data.generated import CachedSamples
@@ -27,6 +26,7 @@ from lrhdr.interpolation_training import (
     load_interpolation_config,
     train_interpolator,
 )
+from samples import write_cache
 
 
 def tiny(data: Path, output: Path, **changes: object) -> InterpolationTrainConfig:

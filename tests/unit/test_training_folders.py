@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from samples import TINY, write_cache
 
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample
@@ -23,6 +22,7 @@ from lrhdr.randomness import torch_generator
 from lrhdr.training import train
 from lrhdr.training_config import TrainConfig, load_config
 from lrhdr.weights import load_record
+from samples import TINY, write_cache
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -11,19 +11,26 @@ SETS = {"generated": "generated scenes", "hdrvideo": "real phone HDR video", "vi
 WEIGHTS = {(0, 3): "compact-2exp", (0, 2, 4): "compact-3exp"}
 
 
+def check_row(file: str, group: str, stops: tuple[int, ...], title: str) -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / file).read_text())
+    wanted = [r for r in results["means"] if r["group"] == group and not r["composite"]]
+    means = {r["method"]: r for r in wanted if r["stops"] == [float(s) for s in stops]}
+    methods = ("reference", "flow", "completion", WEIGHTS[stops], "oracle")
+    expected = [(f"{means[m]['psnr_t_all']:.2f}", f"{means[m]['ssim_t_all']:.3f}") for m in methods]
+    start = f"| {title}, {', '.join(map(str, stops))} |"
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(start)]
+    assert re.findall(r"(\d+\.\d+)\D*\((\d\.\d+)\)", row) == expected
+
+
 @pytest.mark.parametrize("stops", WEIGHTS)
 @pytest.mark.parametrize("group", SETS)
 def test_table(group: str, stops: tuple[int, ...]) -> None:
-    results = json.loads((ROOT / "benchmarks" / "results" / "evaluation.json").read_text())
-    means = {
-        r["method"]: r for r in results["means"] if r["group"] == group and r["stops"] == [float(s) for s in stops]
-    }
-    methods = ("reference", "flow", "completion", WEIGHTS[stops], "oracle")
-    expected = [(f"{means[m]['psnr_t_all']:.2f}", f"{means[m]['ssim_t_all']:.3f}") for m in methods]
-    title = f"| {SETS[group]}, {', '.join(map(str, stops))} |"
-    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(title)]
-    assert re.findall(r"(\d+\.\d+)\D*\((\d\.\d+)\)", row) == expected
-    assert results["settings"]["composite"] is False
+    check_row("evaluation.json", group, stops, SETS[group])
+
+
+@pytest.mark.parametrize("stops", WEIGHTS)
+def test_bench(stops: tuple[int, ...]) -> None:
+    check_row("bench.json", f"bench-{len(stops)}exp", stops, "lrhdr-bench")
 
 
 def test_speed() -> None:

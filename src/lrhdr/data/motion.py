@@ -1,8 +1,8 @@
 """Half-resolution motion, added to a sample cache: what the compact interpolator is trained with.
 
 DIS is frozen and too slow for a training step, so it is done once. Beside each `shard-00000.safetensors` of a cache
-comes `motion-00000.safetensors`, with one tensor `motion` (n, N_e - 1, 8, S/2, S/2) float16, as `CompactNet.forward`
-takes it. DIS sees the stored squares only: near the border it has less to go by than in use.
+comes `motion-00000.safetensors`, with one tensor `motion_full` (n, N_e - 1, 8, S/2, S/2) float16, as
+`CompactNet.forward` takes it. (Files with `motion` hold flow that was estimated at half resolution: they are remade.) DIS sees the stored squares only: near the border it has less to go by than in use.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from lrhdr.exposure import interpolation_pairs
 from lrhdr.interpolate.compact import half_motion
 from lrhdr.interpolate.flow import to_arrays
 from lrhdr.io.atomic import write_bytes
+
+
+_KEY = "motion_full"
 
 
 class PairSample(NamedTuple):
@@ -74,7 +77,7 @@ def _sample_motion(sample: Sample) -> Tensor:
 def _motion_shard(folder: str, number: int, first: int, count: int) -> int:
     samples = CachedSamples(folder)
     stacked = torch.stack([_sample_motion(samples[index]) for index in range(first, first + count)])
-    write_bytes(motion_path(Path(folder), number), save({"motion": stacked}))
+    write_bytes(motion_path(Path(folder), number), save({_KEY: stacked}))
     return count
 
 
@@ -96,7 +99,7 @@ def add_motion(folder: Path | str, *, workers: int = 1, progress: Callable[[int,
     cache = Path(folder)
 
     def finished(number: int, length: int) -> bool:
-        return count_in(motion_path(cache, number), "motion") == length
+        return count_in(motion_path(cache, number), _KEY) == length
 
     lengths = CachedSamples(cache).shard_lengths
     for_each_shard(lengths, finished, partial(_motion_shard, str(cache)), workers=workers, progress=progress)
@@ -119,7 +122,7 @@ class CachedPairs:
         self._motion: list[tuple[Path, int]] = []
         for number, length in self.samples.shard_lengths.items():
             file = motion_path(folder, number)
-            if count_in(file, "motion") != length:
+            if count_in(file, _KEY) != length:
                 raise InputError(f"{file}: expected the motion of {length} samples (`add_motion` makes it)")
             self._motion += [(file, i) for i in range(length)]
         self._open: dict[Path, Any] = {}
@@ -137,7 +140,7 @@ class CachedPairs:
         file, i = self._motion[index]
         if file not in self._open:
             self._open[file] = safe_open(str(file), framework="pt")
-        motion: Tensor = self._open[file].get_slice("motion")[i, which]
+        motion: Tensor = self._open[file].get_slice(_KEY)[i, which]
         exposure = sample.exposures[first]
         return PairSample(
             sample.window[first],

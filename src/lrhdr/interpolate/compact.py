@@ -3,10 +3,10 @@
 The network is in `compact_net.py`. This file makes its motion input, brings any size to the network's grid, and does
 the full-resolution part with OpenCV's remap, which is ten times faster on a CPU than gathering in PyTorch.
 
-In training all motion is estimated at half resolution (`half_motion`). In use, flow from the reference is estimated at
-full resolution, and the two guesses along it are fetched along that: without any further training it gained 1.0 to
-1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T domain, of the
-interpolated frame, 3 stops). Frames of the longest exposure, which are hardly noisy, are fetched with cubic
+Flow from the reference is estimated at full resolution (`half_motion` shrinks it for training), and in use the two
+guesses along it are fetched along the unshrunken flow. Before the network was trained on it, full-resolution flow gained
+1.0 to 1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T domain, of
+the interpolated frame, 3 stops). Frames of the longest exposure, which are hardly noisy, are fetched with cubic
 interpolation: another 0.2 to 1.0 dB there; short ones linearly, where cubic lost up to 0.5 dB. These are figures of one
 trial on a few frames per clip, made by hand.
 """
@@ -48,7 +48,7 @@ def _half(frame: Array) -> Array:
 def half_motion(
     first: Array, second: Array, reference: Array | None, fraction: float, gain: float, ratio: float
 ) -> Array:
-    """The network's motion input for one pair, by DIS on half-resolution copies.
+    """The network's motion input for one pair: flow from the reference at full resolution, halved; velocity at half.
 
     Args:
         first: (H, W, 3), gamma-encoded in [0, 1]; even sides from `MIN_SIDE` * 2.
@@ -61,8 +61,13 @@ def half_motion(
     Returns:
         (8, H/2, W/2), as `CompactNet.forward` takes it.
     """
-    guided = None if reference is None else _guided(_half(first), _half(second), _half(reference), ratio)
+    guided = None if reference is None else [_halved(x) for x in _guided(first, second, reference, ratio)]
     return _motion(_half(first), _half(second), guided, fraction, gain)
+
+
+def _halved(flow: Array) -> Array:
+    """Full-resolution flow brought to half resolution, in half-resolution pixels."""
+    return np.float32(0.5) * _half(flow)
 
 
 def _guided(first: Array, second: Array, reference: Array, ratio: float) -> list[Array]:
@@ -138,7 +143,7 @@ class CompactInterpolator(DISInterpolator):
     ) -> Array:
         device = next(self.network.parameters()).device
         guided = None if reference is None else _guided(first, second, reference, ratio)
-        small = None if guided is None else [np.float32(0.5) * _half(flow) for flow in guided]
+        small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(_half(first), _half(second), small, fraction, gain)
 
         def batch(array: Array) -> Tensor:

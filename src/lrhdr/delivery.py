@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
 from lrhdr.colour import CHROMATICITIES, COLORSPACES, conversion_matrix
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import clear_stale, output_error, write_bytes
 from lrhdr.io.exr import encode_exr_layers
 from lrhdr.io.images import read_exr_header, write_exr
 from lrhdr.timecode import Timecode
@@ -104,8 +104,17 @@ def _header(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def open_folder(clip: ClipFiles, settings: dict[str, Any], *, overwrite: bool) -> None:
-    """Make the folder, or take up the run in it.
+def open_folder(
+    clip: ClipFiles, settings: dict[str, Any], *, overwrite: bool, wanted: Collection[int] | None = None
+) -> None:
+    """Make the folder, or take up the run in it; several parts of one run may do so at the same time.
+
+    Args:
+        clip: the names of its files.
+        settings: what the run's frames depend on.
+        overwrite: throw away earlier frames: all that other settings made; of those that these settings made, the
+            wanted ones, because the others may be another part's.
+        wanted: frames of this part of the run; None for all.
 
     Raises:
         InputError: the folder holds frames that other settings made, and `overwrite` is off.
@@ -113,15 +122,23 @@ def open_folder(clip: ClipFiles, settings: dict[str, Any], *, overwrite: bool) -
     """
     try:
         clip.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (clip.folder, clip.folder / "aov"):
+            clear_stale(folder)
+        record = (json.dumps(settings, indent=2) + "\n").encode()
+        same = clip.record.is_file() and clip.record.read_bytes() == record
         existing = clip.existing()
         if existing and overwrite:
+            if same and wanted is not None:
+                ours = {path for i in wanted for path in (clip.path(i), clip.layers_path(i))}
+                existing = [path for path in existing if path in ours]
             for path in existing:
-                path.unlink()
+                path.unlink(missing_ok=True)
         elif existing:
             _check_settings(clip.record, settings, len(existing))
     except OSError as error:
         raise output_error(clip.folder, error) from error
-    write_bytes(clip.record, (json.dumps(settings, indent=2) + "\n").encode())
+    if not same:
+        write_bytes(clip.record, record)
 
 
 def _check_settings(record: Path, settings: dict[str, Any], count: int) -> None:

@@ -30,6 +30,7 @@ from lrhdr.clip_setup import prepare_clip
 from lrhdr.colour import CHROMATICITIES
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.io.atomic import clear_stale
 from lrhdr.io.images import write_png
 from lrhdr.io.sources import FrameSource
 from lrhdr.io.tags import read_timecode
@@ -133,7 +134,8 @@ def run(
         "clip": setup.facts.to_dict(),
         **_fingerprint(source),
     }
-    open_folder(clip, settings, overwrite=options.overwrite)
+    open_folder(clip, settings, overwrite=options.overwrite, wanted=wanted)
+    _clear_left_behind(options)
     reporter = _open_report(clip, options, schedule, source, wanted, gain, rate, settings)
     looked_at = set() if sheet_index is None else {sheet_index}
     if reporter is not None:
@@ -255,6 +257,13 @@ def _check_targets(source_path: str, output: str, options: RunOptions) -> None:
         raise InputError(f"start number: expected 0 or more, found {options.start_number}")
     if not 1 <= options.padding <= 12:
         raise InputError(f"padding: expected 1 to 12 digits, found {options.padding}")
+
+
+def _clear_left_behind(options: RunOptions) -> None:
+    """Remove what a killed run left half written beside its other results (frames: `open_folder`; videos: `Encoder`)."""
+    for target in (options.sheet, options.sidecar):
+        if target:
+            clear_stale(Path(target).parent, (Path(target).name,))
 
 
 def _fingerprint(source: FrameSource) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from lrhdr.data.base import Sample
 from lrhdr.data.sequences import SequenceConfig
 from lrhdr.data.training_data import open_training_data
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.io.atomic import write_bytes
+from lrhdr.io.atomic import clear_stale, write_bytes
 from lrhdr.losses import Losses, lrhdr_loss, oracle_index
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.radiometry import ldr_to_radiance
@@ -186,9 +186,7 @@ class TrainingRun:
     def prepare_folder(self) -> None:
         """Make the run's folder, take away what a killed process left half written, and store the configuration."""
         self.output.mkdir(parents=True, exist_ok=True)
-        for name in (self.checkpoint.name, self.target.name):
-            for stale in self.output.glob(f".{name}.*.tmp"):
-                stale.unlink(missing_ok=True)
+        clear_stale(self.output)
         write_bytes(self.output / "config.json", json.dumps(asdict(self.config), indent=1).encode())
 
     def save(self) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +14,8 @@ import numpy as np
 import pytest
 
 from lrhdr.checks import OutputError
-from lrhdr.io.atomic import output_error, replacing, write_bytes
+from lrhdr.io import atomic
+from lrhdr.io.atomic import clear_stale, output_error, replacing, temporary_name, write_bytes
 from lrhdr.io.exr import write_exr
 from lrhdr.io.images import write_png
 
@@ -66,3 +70,33 @@ def test_other_errors_pass_and_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_behind_goes_and_what_others_write_stays(tmp_path: Path) -> None:
+    target = tmp_path / "clip.000001.exr"
+    code = (
+        "import sys; from pathlib import Path; from lrhdr.io.atomic import *; print(temporary_name(Path(sys.argv[1])))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=True)
+    dead = Path(done.stdout.strip())
+    ours = temporary_name(target)
+    machine, pid, token = ours.name.removesuffix(".tmp").rsplit(".", 1)[1].split("-")
+    other_machine = tmp_path / f".{target.name}.{'0' * 6 if machine != '0' * 6 else '1' * 6}-{pid}-{token}.tmp"
+    running = tmp_path / f".{target.name}.{machine}-{os.getppid()}-{token}.tmp"
+    restarted = tmp_path / f".{target.name}.{machine}-{pid}-{'0000' if token != '0000' else '1111'}.tmp"
+    strangers = [tmp_path / ".hidden.tmp", tmp_path / "a.tmp", tmp_path / ".swap"]
+    for path in (dead, ours, other_machine, running, restarted, *strangers, target):
+        path.write_bytes(b"x")
+    clear_stale(tmp_path, ("another.exr",))
+    assert dead.exists()
+    clear_stale(tmp_path)
+    assert not dead.exists()
+    assert not restarted.exists()  # a container that is started again counts its processes from 1 again
+    assert all(path.exists() for path in (ours, other_machine, running, *strangers, target))
+    old = 1.5 * atomic.STALE_SECONDS
+    for path in (other_machine, running):
+        os.utime(path, (path.stat().st_mtime - old,) * 2)
+    clear_stale(tmp_path)
+    assert not other_machine.exists()
+    assert not running.exists()
+    clear_stale(tmp_path / "no such folder")

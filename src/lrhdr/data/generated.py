@@ -32,7 +32,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.base import NO_FRAMES, Sample
 from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
-from lrhdr.io.atomic import write_bytes
+from lrhdr.io.atomic import clear_stale, write_bytes
 
 __all__ = [
     "CachedSamples",
@@ -184,6 +184,7 @@ def build_cache(
         "videos": list(VideoLibrary(Path(video_dir), exclude).names) if video_dir else [],
     }
     folder.mkdir(parents=True, exist_ok=True)
+    clear_stale(folder)
     _write_manifest(folder, manifest, count)
     shards = [
         (number, range(first, min(first + shard_size, count)))

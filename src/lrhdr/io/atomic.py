@@ -2,17 +2,33 @@
 
 A file is first written under a hidden temporary name in the folder of its target (so that the rename stays on one file
 system and is atomic) and takes its final name only when every byte is on its way to the disk.
+
+A process that is killed leaves its temporary file behind. Names of temporary files say who wrote them, so that the next
+run can take them away (`clear_stale`) without touching what other running processes write in the same folder.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
+import hashlib
 import os
-from collections.abc import Iterator
+import platform
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lrhdr.checks import OutputError
+
+STALE_SECONDS = 3600.0
+"""After so long without a write, a temporary file whose writer cannot be asked (another machine) counts as left behind.
+
+Chosen by us: the slowest writer is a video encoder, which writes every few seconds."""
+
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<machine>[0-9a-f]{6})-(?P<pid>\d+)-(?P<token>[0-9a-f]{4})\.tmp")
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -42,8 +58,59 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 def temporary_name(path: Path) -> Path:
-    """The hidden name beside `path` under which this process writes it."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """The hidden name beside `path` under which this process writes it; no other process anywhere takes the same."""
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{_token()}.tmp")
+
+
+def clear_stale(folder: Path, names: Collection[str] | None = None) -> None:
+    """Remove temporary files that killed processes left in a folder; those of running processes stay.
+
+    Args:
+        folder: where to look; nothing happens where it does not exist.
+        names: final names whose temporary files are looked at; None for all.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and (names is None or match["target"] in names) and _is_stale(entry, match):
+                with suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def _is_stale(entry: os.DirEntry[str], match: re.Match[str]) -> bool:
+    try:
+        if time.time() - entry.stat().st_mtime > STALE_SECONDS:
+            return True
+    except OSError:  # its writer has just finished it
+        return False
+    if match["machine"] != _machine():
+        return False
+    pid = int(match["pid"])
+    if pid == os.getpid():
+        return match["token"] != _token()  # a container that is started again gives the same number again
+    return not _is_alive(pid)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there; age alone decides
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it exists, and is not ours
+        return True
+    return True
+
+
+@functools.cache
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+@functools.cache
+def _token() -> str:
+    return secrets.token_hex(2)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError, OutputError
-from lrhdr.io.atomic import output_error, temporary_name
+from lrhdr.io.atomic import clear_stale, output_error, temporary_name
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's container by suffix."""
@@ -147,6 +147,7 @@ class Encoder:
         self._settings = stream
         self._size = size
         self._temporary = temporary_name(self.path)
+        clear_stale(self.path.parent, (self.path.name,))
         self._audio: _AudioCopy | None = None
         container = CONTAINERS.get(self.path.suffix.lower(), "mp4")
         with self._failing():

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
 from lrhdr.colour import COLORSPACES
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import clear_stale, output_error, write_bytes
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import HdrFrame
 from lrhdr.viewer.manifest import SCALES, common, describe_candidates, setting_rows, versions
@@ -284,6 +284,8 @@ class ReportWriter:
 
     def _keep_or_clear(self, fresh: bool) -> None:
         """Keep the data of the same run; throw away those of another, and those that this report does not show."""
+        clear_stale(self.folder)
+        clear_stale(self.data)
         stamp = self.data / "stamp.json"
         wanted = json.dumps(
             {"format": FORMAT, "reduce": self.selection.reduce, **self.clip.settings}, indent=1, default=str

@@ -15,6 +15,7 @@ from torch import Tensor
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample
 from lrhdr.data.sources import HdrLibrary, VideoLibrary, sample_footage
+from lrhdr.detail import DetailConfig, random_detail
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.footage import LinearisationConfig, linearise_video
 from lrhdr.interpolate import complete_window, get_interpolator
@@ -42,6 +43,7 @@ class GenerationConfig:
         interpolator: name of the frozen interpolator.
         scene: what happens in generated scenes.
         linearisation: how ordinary video becomes HDR.
+        detail: which clips are sharpened before they are exposed.
         synthesis: exposures and camera.
         least_contrast: samples whose truth has a smaller standard deviation in the T domain are drawn again.
         least_level: ... or a smaller mean.
@@ -56,6 +58,7 @@ class GenerationConfig:
     interpolator: str = "compact"
     scene: SceneConfig = field(default_factory=SceneConfig)
     linearisation: LinearisationConfig = field(default_factory=LinearisationConfig)
+    detail: DetailConfig = field(default_factory=DetailConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     least_contrast: float = 0.05
     least_level: float = 0.12
@@ -141,7 +144,8 @@ class SampleMaker:
         )
         if made is None:
             return None
-        ldr, truth = synthesize(made[0], schedule, config.synthesis, generator)
+        clip, sharpened = random_detail(made[0], config.detail, generator)
+        ldr, truth = synthesize(clip, schedule, config.synthesis, generator)
         target = _centre_crop(truth[n - 1], config.size)
         tone = mu_law(target)
         detail = float((tone[..., 1:] - tone[..., :-1]).abs().mean())
@@ -153,7 +157,7 @@ class SampleMaker:
         with torch.no_grad():
             interpolated = complete_window(ldr[None], exposures[None], self._interpolator)[0]
         sample = Sample(_centre_crop(ldr, config.size), _centre_crop(interpolated, config.size), exposures, target)
-        return sample, made[1] | {"exposures": exposures.tolist()}
+        return sample, made[1] | {"sharpened": sharpened, "exposures": exposures.tolist()}
 
     def make(self, index: int) -> tuple[Sample, dict[str, Any]]:
         """Make sample `index`.

@@ -2,7 +2,8 @@
 
 DIS is frozen and too slow for a training step, so it is done once. Beside each `shard-00000.safetensors` of a cache
 comes `motion-00000.safetensors`, with one tensor `motion_full` (n, N_e - 1, 8, S/2, S/2) float16, as
-`CompactNet.forward` takes it. (Files with `motion` hold flow that was estimated at half resolution: they are remade.) DIS sees the stored squares only: near the border it has less to go by than in use.
+`CompactNet.forward` takes it. (Files with `motion` hold flow that was estimated at half resolution: they are remade.)
+DIS sees the stored squares only: near the border it has less to go by than in use.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from lrhdr.exposure import interpolation_pairs
 from lrhdr.interpolate.compact import half_motion
 from lrhdr.interpolate.flow import to_arrays
 from lrhdr.io.atomic import write_bytes
-
 
 _KEY = "motion_full"
 

@@ -20,6 +20,7 @@ from lrhdr.checks import LrhdrError, OutputError
 from lrhdr.commands import (
     ablate,
     app,
+    batch,
     bench,
     calibrate,
     compare,
@@ -43,6 +44,7 @@ from lrhdr.commands.options import Help
 
 COMMANDS = (
     reconstruct,
+    batch,
     view,
     report,
     app,

@@ -260,7 +260,7 @@ def _check_targets(source_path: str, output: str, options: RunOptions) -> None:
 
 
 def _clear_left_behind(options: RunOptions) -> None:
-    """Remove what a killed run left half written beside its other results (frames: `open_folder`; videos: `Encoder`)."""
+    """Remove what a killed run left half written; frames are `open_folder`'s matter, videos `Encoder`'s."""
     for target in (options.sheet, options.sidecar):
         if target:
             clear_stale(Path(target).parent, (Path(target).name,))

@@ -20,6 +20,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = add_command(commands, "reconstruct", run, "Turn a folder of frames or a video into HDR frames (OpenEXR).")
     parser.add_argument("input", metavar="INPUT", help="folder of frames, pattern (shot.%%04d.png), or a video file")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the EXR frames")
+    add_run_options(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Options on how clips are reconstructed: the fields of `RunOptions`."""
     what = parser.add_argument_group("exposures (without these: Exposures.txt in the folder, EXIF, or the pixels)")
     what.add_argument("--exposures", metavar="S,S", help="exposure times of one period in seconds, as 1/1000,1/125")
     what.add_argument("--stops", metavar="EV,EV", help="exposures of one period in stops, as 0,3")

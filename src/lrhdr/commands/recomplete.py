@@ -19,8 +19,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from lrhdr.data.recompletion import recomplete_cache
+    from lrhdr.pipeline import set_threads
     from lrhdr.progress import ProgressDisplay
 
+    set_threads(1)  # as the workers have: two threads that wait for each other took twelve times as long
     with ProgressDisplay(unit="samples") as progress:
         print(
             recomplete_cache(

@@ -28,9 +28,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from lrhdr.data.generated import build_cache
+    from lrhdr.pipeline import set_threads
     from lrhdr.progress import ProgressDisplay
 
     names = ("hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
     keywords = given(options, *names, "exclude", "real_video_share", "interpolator")
+    set_threads(1)  # as the workers have: two threads that wait for each other took twelve times as long
     with ProgressDisplay(unit="samples") as progress:
         print(build_cache(**keywords, progress=lambda done, total: progress("synthesize", done, total)))

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     from lrhdr.pipeline import set_threads
     from lrhdr.progress import ProgressDisplay
 
-    set_threads(1)  # as the workers have: two threads that wait for each other took twelve times as long
+    set_threads(1)  # as the workers have: on a busy machine two threads wait for each other
     with ProgressDisplay(unit="samples") as progress:
         print(
             recomplete_cache(

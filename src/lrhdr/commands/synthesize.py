@@ -33,6 +33,6 @@ def run(options: argparse.Namespace) -> None:
 
     names = ("hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
     keywords = given(options, *names, "exclude", "real_video_share", "interpolator")
-    set_threads(1)  # as the workers have: two threads that wait for each other took twelve times as long
+    set_threads(1)  # as the workers have: on a busy machine two threads wait for each other
     with ProgressDisplay(unit="samples") as progress:
         print(build_cache(**keywords, progress=lambda done, total: progress("synthesize", done, total)))

@@ -15,12 +15,14 @@ from lrhdr.radiometry import saturation_confidence
 
 # Floors, chosen by us. Where every exposure clips, the shortest knows most (hence the power of e); a clipped reference
 # still bounds the radiance from below, so it beats a frame that contradicts it.
-_CLIPPED = 1e-2
-_GHOST = 1e-6
+CLIPPED = 1e-2
+GHOST = 1e-6
 
 # Entmax turns a margin of 4/3 into one-hot, so plain log weights decide too soon. Of 0.3 to 1, 0.3 made the untrained
 # vote best, and as good as the merge with these weights.
-_SCALE = 0.3
+SCALE = 0.3
+
+NEIGHBOUR_PENALTY = 2.0
 
 
 def prior_logits(
@@ -30,7 +32,7 @@ def prior_logits(
     interpolated_exposures: Tensor,
     *,
     calibrated: bool,
-    neighbour_penalty: float = 2.0,
+    neighbour_penalty: float = NEIGHBOUR_PENALTY,
 ) -> Tensor:
     """Logits of the candidates from exposure, clipping and agreement with the reference.
 
@@ -56,8 +58,8 @@ def prior_logits(
         for i in range(count)
     ]
     e = exposures.view(batch, count, 1, 1)
-    unclipped = saturation_confidence(frames).squeeze(2) + _CLIPPED / e**3
-    logits = torch.log(e * unclipped * (torch.stack(agreements, dim=1) + _GHOST))
+    unclipped = saturation_confidence(frames).squeeze(2) + CLIPPED / e**3
+    logits = torch.log(e * unclipped * (torch.stack(agreements, dim=1) + GHOST))
     penalty = logits.new_full((count,), neighbour_penalty)
     penalty[centre] = 0.0
     penalty[originals.shape[1] :] = 0.0
@@ -66,4 +68,4 @@ def prior_logits(
         first = originals.shape[1]  # the N_e - 1 = `centre` interpolated frames follow the window
         sources = torch.cat((logits[:, centre : centre + 1], logits[:, first : first + centre]), dim=1)
         logits = torch.cat((logits, sources), dim=1)
-    return _SCALE * (logits - logits.amax(dim=1, keepdim=True))
+    return SCALE * (logits - logits.amax(dim=1, keepdim=True))

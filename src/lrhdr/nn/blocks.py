@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lrhdr.nn.triplet_attention import TripletAttention
 
-_SLOPE = 0.1
+SLOPE = 0.1
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -17,7 +17,7 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     calibration then learnt nothing in the first thousand steps.
     """
     conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
-    nn.init.kaiming_normal_(conv.weight, a=_SLOPE)
+    nn.init.kaiming_normal_(conv.weight, a=SLOPE)
     assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     return conv
@@ -41,7 +41,7 @@ def zero_linear(outputs: int) -> nn.Linear:
 
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.1: plain ones fell silent for good in narrow layers at high learning rates."""
-    return F.leaky_relu(x, _SLOPE)
+    return F.leaky_relu(x, SLOPE)
 
 
 class ResidualBlock(nn.Module):

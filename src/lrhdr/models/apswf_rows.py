@@ -1,0 +1,198 @@
+"""APSWF on strips of rows: `models/apswf.py` for inference, exact, with no full-resolution map but the stem's.
+
+Down: strips of the input go through the stem to the map at 1/2. In the middle, maps at 1/2, 1/4 and 1/8 are whole, as
+triplet attention looks at all of them, and every block works in place. Up: strips of the last level are upsampled,
+joined with the stem's rows and become logits, a strip at a time.
+
+Logits and what is added to them stay float32 in every precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from lrhdr.models.apswf import APSWF
+from lrhdr.nn.attention_rows import BlockRows
+from lrhdr.nn.rows import (
+    RowBuffer,
+    RowConv,
+    advance,
+    leaky_rows,
+    strips,
+    upsample_rows,
+    upsampled_ready,
+)
+from lrhdr.strips import deinterleave, interleave
+
+
+def supports(apswf: APSWF) -> bool:
+    """Whether this file knows the configuration."""
+    return isinstance(apswf.full, nn.Identity)
+
+
+class _Level:
+    """One resolution: its map, the memory of its blocks, and the blocks down and up."""
+
+    def __init__(
+        self, height: int, width: int, strip: int, dtype: torch.dtype, down: nn.Module, up: nn.Module | None
+    ) -> None:
+        self.strip = strip
+        self.down = [BlockRows(block, dtype) for block in down.children()]  # type: ignore[arg-type]
+        self.up = [] if up is None else [BlockRows(block, dtype) for block in up.children()]  # type: ignore[arg-type]
+        channels = self.down[0].conv1.weight.shape[0]
+        self.map = RowBuffer(height, width, channels, dtype=dtype)
+        self.branch = RowBuffer(height, width, channels, dtype=dtype)
+        self.inside = RowBuffer(height, width, channels, strip + 4, dtype)
+
+    def run(self, blocks: list[BlockRows]) -> None:
+        for block in blocks:
+            block(self.map, self.inside, self.branch, self.strip)
+
+
+class _Linear:
+    """1x1 convolutions of one map, side by side, as a matrix product in float32; widths padded with zeros."""
+
+    def __init__(self, *convs: nn.Conv2d) -> None:
+        weight = torch.cat([conv.weight.detach()[:, :, 0, 0] for conv in convs])
+        bias = torch.cat([conv.bias.detach() for conv in convs if conv.bias is not None])
+        self.channels = -(-len(bias) // 8) * 8  # upsampling is three times faster on multiples of 8
+        self.weight = torch.zeros(weight.shape[1], self.channels)
+        self.weight[:, : len(bias)] = weight.t()
+        self.bias = torch.zeros(self.channels)
+        self.bias[: len(bias)] = bias
+
+    def __call__(self, rows: Tensor, out: Tensor) -> None:
+        """Of (rows, W, C) into (rows, W, `channels`), float32."""
+        torch.addmm(self.bias, rows.float().flatten(0, 1), self.weight, out=out.view(-1, self.channels))
+
+
+class ApswfRows:
+    """Vote on one frame, strip by strip.
+
+    Args:
+        apswf: the network, for which `supports` holds.
+        height: a multiple of 8.
+        width: a multiple of 8.
+        strip: rows per strip at full resolution, a multiple of 4.
+        dtype: of the convolutions and the maps between them.
+    """
+
+    def __init__(self, apswf: APSWF, height: int, width: int, strip: int, dtype: torch.dtype) -> None:
+        self.height, self.width, self.strip, self.dtype = height, width, strip, dtype
+        self.noise = apswf.noise
+        self.stem, self.down1, self.down2, self.down3, self.dec0, self.head0 = (
+            RowConv(x, dtype) for x in (apswf.stem, apswf.down1, apswf.down2, apswf.down3, apswf.dec0, apswf.head0)
+        )
+        self.base_biases = apswf.stem.bias, apswf.down1.bias
+        w0 = apswf.stem.weight.shape[0]
+        self.width0 = w0
+        self.candidates = apswf.head0.weight.shape[0]
+        self.input = RowBuffer(height, width, apswf.stem.weight.shape[1], strip + 4, dtype)
+        self.full = RowBuffer(height, width, w0, dtype=dtype)
+        downs, ups = (apswf.enc1, apswf.enc2, apswf.enc3), (apswf.dec1, apswf.dec2, None)
+        self.levels = [
+            _Level(height >> i, width >> i, max(strip // 2, 4), dtype, down, up)
+            for i, (down, up) in enumerate(zip(downs, ups, strict=True), 1)
+        ]
+        self.out3 = _Linear(apswf.up2, apswf.head3)
+        self.out2 = _Linear(apswf.up1, apswf.head2)
+        self.out1 = _Linear(apswf.up0, apswf.head1)
+        self.made3 = RowBuffer(height >> 3, width >> 3, self.out3.channels)
+        self.made2 = RowBuffer(height >> 2, width >> 2, self.out2.channels)
+        self.made1 = RowBuffer(height >> 1, width >> 1, self.out1.channels, strip // 2 + 4)
+        self.joined = RowBuffer(height, width, w0, strip + 8, dtype)
+        self.last = RowBuffer(height, width, w0, strip + 8, dtype)
+        self.coarse = RowBuffer(height, width, self.candidates, strip + 12)
+
+    def down(self, features: Callable[[int, int], Tensor], code: Tensor | None) -> None:
+        """Run everything above the last level.
+
+        Args:
+            features: gives input rows from and to, (C_in, rows, W), planar, float32.
+            code: (1, 1), `noise_code`; None for a network without it.
+        """
+        stem_bias, down_bias = (None if b is None else b.detach() for b in self.base_biases)
+        assert stem_bias is not None
+        assert down_bias is not None
+        if self.noise is not None:
+            assert code is not None
+            extra = self.noise(code)[0].detach()
+            stem_bias, down_bias = stem_bias + extra[: self.width0], down_bias + extra[self.width0 :]
+        stem_bias, down_bias = stem_bias.to(self.dtype), down_bias.to(self.dtype)
+        half, quarter, eighth = self.levels
+        for buffer in (self.input, self.full, half.map, quarter.map, eighth.map):
+            buffer.reset()
+        for start, stop in strips(self.height, self.strip):
+            interleave(features(start, stop).to(self.dtype), self.input.extend(stop - start))
+            advance(self.stem, self.input, self.full, bias=stem_bias)
+            self.input.drop(self.stem.needs(self.full.end))
+            advance(self.down1, self.full, half.map, bias=down_bias)
+        half.run(half.down)
+        for conv, above, below in ((self.down2, half, quarter), (self.down3, quarter, eighth)):
+            for start, stop in strips(below.map.height, below.strip):
+                leaky_rows(conv(above.map, start, stop), below.map.extend(stop - start))
+            below.run(below.down)
+        for lower, upper, linear, made, coarser in (
+            (eighth, quarter, self.out3, self.made3, None),
+            (quarter, half, self.out2, self.made2, self.made3),
+        ):
+            made.reset()
+            for start, stop in strips(lower.map.height, lower.strip):
+                self._project(linear, lower.map, made, coarser, start, stop)
+            width = upper.map.data.shape[2]
+            for start, stop in strips(upper.map.height, upper.strip):
+                rows = upper.map.rows(start, stop)
+                rows += upsample_rows(made, start, stop)[..., :width]
+            upper.run(upper.up)
+
+    def _project(
+        self, linear: _Linear, source: RowBuffer, made: RowBuffer, coarser: RowBuffer | None, start: int, stop: int
+    ) -> None:
+        """Rows of what a level sends up, and its logits with those of the coarser level added."""
+        out = made.extend(stop - start)
+        linear(source.rows(start, stop), out)
+        if coarser is not None:
+            k = self.candidates
+            own, other = self._split(made), self._split(coarser)
+            out[..., own : own + k] += upsample_rows(coarser, start, stop)[..., other : other + k]
+
+    def _split(self, made: RowBuffer) -> int:
+        """Channel at which the logits begin in what a level sends up: the width of the level above it."""
+        if made is self.made3:
+            return self.levels[1].map.data.shape[2]
+        return self.levels[0].map.data.shape[2] if made is self.made2 else self.width0
+
+    def up(self) -> Iterator[tuple[int, int, Tensor]]:
+        """Run the last level after `down`.
+
+        Yields:
+            First row, row after the last, and the learned part of the logits, (K, rows, W), planar, float32.
+        """
+        w0, k = self.width0, self.candidates
+        half = self.levels[0]
+        for buffer in (self.made1, self.joined, self.last, self.coarse):
+            buffer.reset()
+        given = 0
+        for start, stop in strips(half.map.height, max(self.strip // 2, 4)):
+            self._project(self.out1, half.map, self.made1, self.made2, start, stop)
+            begin, end = self.joined.end, upsampled_ready(self.made1)
+            if end > begin:
+                doubled = upsample_rows(self.made1, begin, end)
+                torch.add(self.full.rows(begin, end), doubled[..., :w0], out=self.joined.extend(end - begin))
+                self.coarse.extend(end - begin).copy_(doubled[..., w0 : w0 + k])
+                self.made1.drop(end // 2 - 1)
+            advance(self.dec0, self.joined, self.last)
+            self.joined.drop(self.dec0.needs(self.last.end))
+            ready = self.head0.ready(self.last)
+            if ready > given:
+                rows = self.head0(self.last, given, ready).float()
+                rows += self.coarse.rows(given, ready)
+                self.last.drop(self.head0.needs(ready))
+                self.coarse.drop(ready)
+                planar = torch.empty(k, ready - given, self.width)
+                deinterleave(rows, planar)
+                yield given, ready, planar
+                given = ready

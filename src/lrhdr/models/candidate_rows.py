@@ -1,0 +1,129 @@
+"""The candidates of one window on strips of rows: the voting network's input, and the vote's sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrhdr.entmax import entmax
+from lrhdr.models.frame_rows import FrameRows
+from lrhdr.models.lrhdr import LRHDRConfig
+from lrhdr.models.prior_rows import HALO, finish_prior, prior_rows
+from lrhdr.strips import Array, entmax_rows, radiance_rows, tone_rows, untone_rows
+
+_SMOOTH_ALPHA = 1.8
+"""α up to which a small number for 0 under the logarithm of `entmax_rows` leaves the solver's slope alone."""
+
+_PRIOR_INPUT = 0.3
+"""What the prior is multiplied by as an input; see `LRHDR.forward`."""
+
+
+class CandidateRows:
+    """Candidates of one window, made row by row.
+
+    Args:
+        config: of the network.
+        frames: the window's frames, then those made at the reference's time.
+        exposures: of the frames, relative.
+        calibrated: (N_e, 3, H, W) in the T domain, or (0, 3, H, W) for a network without ACCR; filled before use.
+        kept: (F, H, W) to keep the prior of all frames in between `features` and `merge`; None to make it twice.
+    """
+
+    def __init__(
+        self, config: LRHDRConfig, frames: FrameRows, exposures: list[float], calibrated: Tensor, kept: Array | None
+    ) -> None:
+        self.config, self.frames, self.exposures = config, frames, exposures
+        self.calibrated, self.kept = calibrated, kept
+        self.originals = 2 * config.n_exposures - 1
+
+    def features(self, start: int, stop: int) -> Tensor:
+        """Rows of the voting network's input, (C_in, rows, W): LDR frames, candidates in the T domain, prior."""
+        count, paths, k = len(self.frames), len(self.calibrated), self.config.n_candidates
+        planes = 3 * (2 * count + paths)
+        x = torch.empty(planes + (k if self.config.prior else 0), stop - start, self.frames.width)
+        ldr, tones = x[: 3 * count].numpy(), x[3 * count : 6 * count].numpy()
+        halo = HALO if self.config.prior else 0
+        whole, radiance = self._radiances(start - halo, stop + halo)
+        inner = slice(halo, halo + stop - start)
+        ldr.reshape(whole[:, :, inner].shape)[:] = whole[:, :, inner]
+        tone_rows(np.ascontiguousarray(radiance[:, :, inner]).reshape(tones.shape), tones)
+        x[6 * count : planes].view(paths, 3, *x.shape[1:]).copy_(self.calibrated[:, :, start:stop])
+        if self.config.prior:
+            prior = prior_rows(whole[:, :, inner], radiance, self.exposures, self.originals)
+            if self.kept is not None:
+                self.kept[:, start:stop] = prior
+            np.multiply(self._finished(prior), np.float32(_PRIOR_INPUT), out=x[planes:].numpy())
+        return x
+
+    def merge(
+        self, votes: Iterable[tuple[int, int, Tensor]], maps: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Vote and add up.
+
+        Args:
+            votes: rows from and to, and the learned part of the logits, (K, rows, W), contiguous; overwritten.
+            maps: also return weights and candidates.
+
+        Returns:
+            hdr (3, h, w), linear radiance; weights (K, h, w) and candidates (K, 3, h, w), or None.
+        """
+        height, width, k = self.frames.inner_height, self.frames.inner_width, self.config.n_candidates
+        hdr = torch.empty(3, height, width)
+        weights = torch.empty(k, height, width) if maps else None
+        candidates = torch.empty(k, 3, height, width) if maps else None
+        for start, stop, logits in votes:
+            share = self._weigh(self._with_prior(logits, start, stop))
+            radiance = self._candidates(start, stop)
+            inner = slice(start, min(stop, height))
+            rows = max(inner.stop - start, 0)
+            if weights is not None and candidates is not None:
+                weights[:, inner] = share[:, :rows, :width]
+                candidates[:, :, inner] = radiance[:, :, :rows, :width]
+            radiance *= share[:, None]
+            hdr[:, inner] = radiance.sum(dim=0)[:, :rows, :width]
+        return hdr, weights, candidates
+
+    def _radiances(self, start: int, stop: int, out: Array | None = None) -> tuple[Array, Array]:
+        """LDR and radiance of all frames on some rows, (F, 3, rows, W) each."""
+        ldr = torch.empty(len(self.frames), 3, stop - start, self.frames.width)
+        self.frames.read(start, stop, ldr)
+        radiance = np.empty(ldr.shape, dtype=np.float32) if out is None else out
+        for source, target, exposure in zip(ldr.numpy(), radiance, self.exposures, strict=True):
+            radiance_rows(source, exposure, target)
+        return ldr.numpy(), radiance
+
+    def _candidates(self, start: int, stop: int) -> Tensor:
+        """Radiance of all candidates on some rows, (K, 3, rows, W)."""
+        count = len(self.frames)
+        radiance = torch.empty(self.config.n_candidates, 3, stop - start, self.frames.width)
+        self._radiances(start, stop, radiance[:count].numpy())
+        for tone, target in zip(self.calibrated, radiance[count:].numpy(), strict=True):
+            untone_rows(tone[:, start:stop].numpy(), target)
+        return radiance
+
+    def _finished(self, prior: Array) -> Array:
+        return finish_prior(prior, self.originals, self.config.accr is not None)
+
+    def _with_prior(self, logits: Tensor, start: int, stop: int) -> Tensor:
+        if not self.config.prior:
+            return logits
+        if self.kept is not None:
+            prior = self.kept[:, start:stop]
+        else:
+            ldr, radiance = self._radiances(start - HALO, stop + HALO)
+            prior = prior_rows(ldr[:, :, HALO:-HALO], radiance, self.exposures, self.originals)
+        return logits.add_(torch.from_numpy(self._finished(prior)))
+
+    def _weigh(self, logits: Tensor) -> Tensor:
+        """Shares of the candidates, (K, rows, W), by the configuration's rule; see `LRHDR.forward`."""
+        if self.config.fusion == "softmax":
+            return torch.softmax(logits, dim=0)
+        if self.config.fusion == "dense":
+            gates = torch.sigmoid(logits) + 1e-6
+            return gates / gates.sum(dim=0)
+        if self.config.alpha > _SMOOTH_ALPHA:
+            return entmax(logits, self.config.alpha, dim=0)
+        return torch.from_numpy(entmax_rows(logits.numpy(), self.config.alpha))

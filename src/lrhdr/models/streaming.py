@@ -1,0 +1,227 @@
+"""LRHDR for inference on CPUs, strip by strip: the whole frame's result without its full-resolution maps.
+
+`StreamingLRHDR` takes an `LRHDR` and computes what its `forward` computes, with the same weights: equal to about 1e-5
+in the T domain (tested). There are no tiles and no seams: triplet attention sees the whole frame, because the maps at
+1/2 and below are kept whole. Everything at full resolution is done in strips that fit the cache:
+
+1. ACCR, all paths side by side (`models/accr_rows.py`), to the calibrated frames.
+2. Candidates in the T domain and the prior, as rows of the voting network's input; the network down to 1/8 and up to
+   1/2 (`models/apswf_rows.py`).
+3. The last level's logits, the vote, and the weighted sum, to the HDR frame.
+
+Memory: the calibrated frames (N_e), the stem's and the half-resolution maps; 1.4 GB at 3840x2160 with two exposures in
+float32, half of the maps' share in bfloat16. It is kept from frame to frame, one set per thread that calls, so that
+several frames can be computed at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrhdr.checks import InputError
+from lrhdr.models import accr_rows, apswf_rows
+from lrhdr.models.accr_rows import AccrRows
+from lrhdr.models.apswf_rows import ApswfRows
+from lrhdr.models.candidate_rows import CandidateRows
+from lrhdr.models.frame_rows import FrameRows
+from lrhdr.models.lrhdr import LRHDR
+from lrhdr.noise import noise_code, noise_level
+from lrhdr.strips import Array
+
+PRECISIONS = ("fp32", "bf16")
+"""What the convolutions and the maps between them may be computed in; radiometry and the vote stay in float32."""
+
+_STRIP = 32
+"""Rows per strip. Of 16, 32 and 64, 32 was the fastest at 1280x720 and at 3840x2160."""
+
+_KEEP_PRIOR = 4_000_000
+"""Pixels up to which the prior is kept from the second stage for the third; larger frames make it again."""
+
+
+class StreamedOutput(NamedTuple):
+    """One reconstructed frame.
+
+    Attributes:
+        hdr: (B, 3, H, W), linear radiance in [0, 1].
+        weights: (B, K, H, W), the vote; None unless maps were asked for.
+        candidates: (B, K, 3, H, W), linear radiance; None unless maps were asked for.
+    """
+
+    hdr: Tensor
+    weights: Tensor | None
+    candidates: Tensor | None
+
+
+def supports(model: LRHDR) -> bool:
+    """Whether `StreamingLRHDR` can run this network: on the CPU, in a configuration whose parts it knows."""
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    known = model.accr is None or accr_rows.supports(model.accr)
+    return on_cpu and known and apswf_rows.supports(model.apswf)
+
+
+def bf16_is_fast() -> bool:
+    """Whether this CPU multiplies bfloat16 (AVX-512 BF16 or AMX); without, bfloat16 is slower than float32."""
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(bool(test()) for test in tests if test is not None)
+
+
+class _Workspace:
+    """Memory and weights of one thread for one frame size."""
+
+    def __init__(
+        self, model: LRHDR, height: int, width: int, strip: int, dtype: torch.dtype, key: tuple[object, ...]
+    ) -> None:
+        config = model.config
+        self.key = key
+        paths = config.n_exposures if model.accr is not None else 0
+        self.accr = AccrRows(model.accr, height, width, paths, strip, dtype) if model.accr is not None else None
+        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype)
+        self.calibrated = torch.empty(paths, 3, height, width)
+        self.prior: Array | None = None
+        if config.prior and height * width <= _KEEP_PRIOR:
+            self.prior = np.empty((config.n_candidates - paths, height, width), dtype=np.float32)
+
+
+class StreamingLRHDR:
+    """Run an `LRHDR` in strips of rows; see the module's docstring.
+
+    The weights are copied, and copied again when the model's have changed in place.
+
+    Args:
+        model: in eval mode, for which `supports` holds.
+        precision: "fp32", or "bf16" (see `bf16_is_fast`) for the convolutions and the maps between them.
+        strip: rows per strip, a multiple of 8.
+
+    Raises:
+        ValueError: an unknown precision, a strip that is not a multiple of 8, or a model that is not supported.
+    """
+
+    MULTIPLE = 1
+    """Frames of any size: padding to the network's grid is done on the strips."""
+
+    def __init__(self, model: LRHDR, precision: str = "fp32", strip: int = _STRIP) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
+        if strip < 8 or strip % 8:
+            raise ValueError(f"strip: expected a multiple of 8, found {strip}")
+        if not supports(model):
+            raise ValueError("streaming: this network's configuration or device is not supported")
+        self.model = model
+        self.config = model.config
+        self.precision = precision
+        self.strip = strip
+        self._local = threading.local()
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        window: Tensor | Sequence[Tensor],
+        interpolated: Tensor | Sequence[Tensor],
+        exposures: Tensor,
+        noise: Tensor | None = None,
+        aligned: Tensor | Sequence[Tensor] | None = None,
+        *,
+        maps: bool = False,
+    ) -> StreamedOutput:
+        """Reconstruct the reference frame.
+
+        Args:
+            window: (B, T, 3, H, W), gamma-encoded in [0, 1], the reference in the middle, any size; or, for B = 1, T
+                frames (3, H, W), which need not be copied into one tensor and may be uint8 or uint16.
+            interpolated: (B, N_e - 1, 3, H, W), or as the window.
+            exposures: (B, T), relative.
+            noise: (B,), noise level; estimated when not given and needed.
+            aligned: as in `LRHDR.forward`, or as the window.
+            maps: also return the weights and the candidates.
+
+        Returns:
+            `StreamedOutput`.
+
+        Raises:
+            InputError: shapes that do not fit the configuration.
+        """
+        outputs = []
+        batch = len(exposures)
+        for b in range(batch):
+            frames = [_listed(x, b, batch) for x in (window, interpolated, () if aligned is None else aligned)]
+            level = noise[b : b + 1] if noise is not None else None
+            outputs.append(self._one(frames[0], frames[1], frames[2], [float(e) for e in exposures[b]], level, maps))
+        if batch == 1:
+            return StreamedOutput(*(None if x is None else x[None] for x in outputs[0]))  # type: ignore[arg-type]
+        hdr, weights, candidates = zip(*outputs, strict=True)
+        stacked = (torch.stack(weights), torch.stack(candidates)) if maps else (None, None)
+        return StreamedOutput(torch.stack(hdr), *stacked)
+
+    def _check(
+        self, window: list[Tensor], between: list[Tensor], aligned: list[Tensor], exposures: list[float]
+    ) -> None:
+        n = self.config.n_exposures
+        counts = {"window": (window, 2 * n - 1), "interpolated": (between, n - 1)}
+        if self.config.aligned:
+            counts["aligned"] = (aligned, 2 * n - 2)
+        if len(exposures) != 2 * n - 1:
+            raise InputError(f"exposures: expected {2 * n - 1} for {n} exposures, found {len(exposures)}")
+        for name, (frames, expected) in counts.items():
+            if len(frames) != expected:
+                raise InputError(f"{name}: expected {expected} frames for {n} exposures, found {len(frames)}")
+            for frame in frames:
+                if frame.ndim != 3 or frame.shape != (3, *window[0].shape[1:]):
+                    raise InputError(
+                        f"{name}: expected frames of shape {(3, *window[0].shape[1:])}, found {tuple(frame.shape)}"
+                    )
+
+    def _workspace(self, height: int, width: int) -> _Workspace:
+        # A tensor's version counts its changes in place: a trainer may go on with the model.
+        states = (*self.model.parameters(), *self.model.buffers())
+        key = (height, width, *(0 if x.is_inference() else x._version for x in states))
+        held = getattr(self._local, "workspace", None)
+        if held is None or held.key != key:
+            held = self._local.workspace = None  # the old one's memory goes before the new one's comes
+            dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+            held = self._local.workspace = _Workspace(self.model, height, width, self.strip, dtype, key)
+        assert isinstance(held, _Workspace)
+        return held
+
+    def _one(
+        self,
+        window: list[Tensor],
+        between: list[Tensor],
+        aligned: list[Tensor],
+        exposures: list[float],
+        noise: Tensor | None,
+        maps: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """One frame without its batch axis."""
+        self._check(window, between, aligned, exposures)
+        config, centre = self.config, self.config.n_exposures - 1
+        between_exposures = exposures[:centre][::-1]
+        code = None
+        if config.noise:
+            code = noise_code(noise_level(torch.stack(window)[None]) if noise is None else noise.float())
+        made = between if config.interpolated else []
+        made_exposures = between_exposures if config.interpolated else []
+        if config.aligned:
+            made, made_exposures = made + aligned, made_exposures + exposures[:centre] + exposures[centre + 1 :]
+        frames = FrameRows(window + made, LRHDR.MULTIPLE)
+        space = self._workspace(frames.height, frames.width)
+        if space.accr is not None:
+            at_time = FrameRows([window[centre], *between], LRHDR.MULTIPLE)
+            space.accr.run(at_time, [exposures[centre], *between_exposures], code, space.calibrated)
+        candidates = CandidateRows(config, frames, exposures + made_exposures, space.calibrated, space.prior)
+        space.apswf.down(candidates.features, code)
+        return candidates.merge(space.apswf.up(), maps)
+
+
+def _listed(frames: Tensor | Sequence[Tensor], index: int, batch: int) -> list[Tensor]:
+    """Frames of one item of the batch."""
+    if isinstance(frames, Tensor):
+        return list(frames[index])
+    if frames and batch != 1:
+        raise InputError(f"streaming: frames in a list are one window, found exposures of {batch}")
+    return list(frames)

@@ -35,7 +35,8 @@ SHARD_FRAMES = 64
 
 _READERS = 8  # inputs that are opened at once: waiting for disks, not computing
 _ORDER = {JOIN: 0, PREPARE: 1, SHARD: 2}
-_NO_MATTER = {"threads", "device", "overwrite", *WHOLE_CLIP}
+_MACHINE = {"threads", "at_once", "device", "overwrite"}
+_NO_MATTER = _MACHINE | {*WHOLE_CLIP}
 """Options that do not shape frames."""
 
 
@@ -84,7 +85,7 @@ class ClipState:
     @property
     def join_key(self) -> str:
         """What its videos and the like depend on."""
-        options = {k: v for k, v in asdict(self.clip.options).items() if k not in ("threads", "device", "overwrite")}
+        options = {k: v for k, v in asdict(self.clip.options).items() if k not in _MACHINE}
         return _digest(self.clip.input, self.clip.output, self.stamp, options, __version__)
 
 

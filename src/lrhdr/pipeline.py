@@ -3,6 +3,7 @@
 `Reconstructor` takes gamma-encoded LDR frames one by one and yields one linear HDR frame per input frame, the first and
 the last included, holding no more frames than the windows in progress need. Command line, evaluation and demo all go
 through it, so that a reported number is what a user gets; it holds the only pre- and post-processing of the package.
+With `at_once`, frames are computed in threads beside each other and beside their decoding, bit for bit as one by one.
 
 Input: (H, W, 3) numpy (uint8, uint16, float) or (3, H, W) torch, RGB, gamma-encoded (2.2). Output: linear radiance,
 1.0 = saturation of the shortest exposure of the schedule, finite and >= 0.
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +23,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lrhdr.backends import BackendChoice, prepare
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
+from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_window
-from lrhdr.noise import noise_level
+from lrhdr.models.lrhdr import LRHDR
+from lrhdr.noise import frame_noise, noise_level, window_noise
 from lrhdr.stabilise import stabilise_window
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
+from lrhdr.transfers import DeviceCopies
 from lrhdr.weights import load_pretrained
+from lrhdr.workers import in_order
 
 Method = Callable[..., Any]
 """(window (B, T, 3, H, W), interpolated (B, N_e - 1, 3, H, W), exposures (B, T)) to hdr (B, 3, H, W), or to a named
 tuple with the fields `hdr` and `weights`. A network whose configuration says `aligned` also gets the neighbours aligned
-to the reference, (B, T - 1, 3, H, W)."""
+to the reference, (B, T - 1, 3, H, W). With `at_once`, several threads call it at the same time."""
 
 NETWORK = "lrhdr"
 """The name of the network among the methods that a user can choose."""
@@ -73,6 +80,25 @@ class HdrFrame:
     candidates: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """An input frame that some window still needs: (3, H, W) on the device; (1,) its noise, where that is wanted."""
+
+    index: int
+    frame: Tensor
+    noise: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """What one output frame is made of: the frames in time order, their relative exposures, and its own."""
+
+    index: int
+    frames: tuple[_Held, ...]
+    exposures: tuple[float, ...]
+    exposure: float
+
+
 class Reconstructor:
     """Frames in, HDR frames out.
 
@@ -90,9 +116,14 @@ class Reconstructor:
         stabilise_window: bring the frames of each window to its reference by one global motion each (`stabilise`),
             for hand-held clips.
         name: what to call the method in messages.
+        backend: how to run the network (see `lrhdr.backends`); other methods run as they are.
+        at_once: frames computed at once, in as many threads, each with `threads` compute threads; frames are then
+            taken from the source up to so many ahead. None computes in the caller's thread.
+        notify: called with each line on the choices that a person should read.
 
     Raises:
-        InputError: unknown interpolator, a device that cannot be used, or tile options that do not fit the network.
+        InputError: unknown interpolator, a device or backend that cannot be used, or tile options that do not fit the
+            network.
     """
 
     def __init__(
@@ -108,19 +139,30 @@ class Reconstructor:
         composite: bool = False,
         stabilise_window: bool = False,
         name: str | None = None,
+        backend: BackendChoice | None = None,
+        at_once: int | None = None,
+        notify: Callable[[str], None] | None = None,
     ) -> None:
         self.device = usable_device(device)
         self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
-        if isinstance(method, nn.Module):
-            # channels_last makes the convolutions 1.5 times faster on CPUs, at no cost in accuracy.
-            method = method.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.name = name or getattr(method, "__name__", type(method).__name__)
+        self.multiple: int = getattr(method, "MULTIPLE", 1)
+        if isinstance(method, LRHDR):
+            prepared = prepare(method.eval(), backend or BackendChoice(), self.device, threads or 1, notify)
+            if tile is None:
+                self.multiple = prepared.MULTIPLE
+            method = prepared
+            self._takes_maps = True
+        else:
+            if isinstance(method, nn.Module):
+                # channels_last makes the convolutions 1.5 times faster on CPUs, at no cost in accuracy.
+                method = method.to(device=self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            self._takes_maps = False
         self.method: Method = method
         config = getattr(method, "config", None)
         self.n_exposures: int | None = getattr(config, "n_exposures", None)
-        self.multiple: int = getattr(method, "MULTIPLE", 1)
         self.aligned: bool = getattr(config, "aligned", False)
         self.noise: bool = getattr(config, "noise", False)
-        self.name = name or getattr(method, "__name__", type(method).__name__)
         self.tile = tile
         self.overlap = overlap
         self.keep_maps = keep_maps
@@ -128,6 +170,11 @@ class Reconstructor:
         self.stabilise_window = stabilise_window
         if tile is not None:
             check_tiles(tile, overlap, self.multiple)
+        if at_once is not None and at_once < 1:
+            raise InputError(f"at once: expected 1 frame or more, found {at_once}")
+        self.at_once = at_once
+        self.threads = threads
+        self._copies = DeviceCopies(self.device)
         if threads is not None:
             set_threads(threads)
 
@@ -148,29 +195,42 @@ class Reconstructor:
         model, record = load_pretrained(name_or_path)
         return cls(model, interpolator or record.interpolator, **{"name": record.name, **options})
 
-    def fuse(self, window: Tensor, interpolated: Tensor, exposures: Tensor) -> tuple[Tensor, Tensor | None]:
+    def fuse(
+        self, window: Tensor, interpolated: Tensor, exposures: Tensor, *, maps: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
         """Run the method on completed windows of any size: pad, tile, run, undo, composite.
 
         Args:
             window: (B, T, 3, H, W), LDR in [0, 1].
             interpolated: (B, N_e - 1, 3, H, W), LDR in [0, 1].
             exposures: (B, T), relative.
+            maps: also return the weights; without them the method may be faster.
 
         Returns:
-            hdr (B, 3, H, W), linear, finite, >= 0; and the weights (B, K, H, W), or None where the method has none.
+            hdr (B, 3, H, W), linear, finite, >= 0; and the weights (B, K, H, W), or None where the method has none or
+            they are not wanted.
 
         Raises:
             InputError: wrong shapes.
             LrhdrError: the method returned NaN or infinity.
         """
-        hdr, weights, _ = self._fuse(window, interpolated, exposures, with_candidates=False)
+        hdr, weights, _ = self._fuse(window, interpolated, exposures, maps=maps)
         return hdr, weights
 
     @torch.inference_mode()
     def _fuse(
-        self, window: Tensor, interpolated: Tensor, exposures: Tensor, *, with_candidates: bool
+        self,
+        window: Tensor,
+        interpolated: Tensor,
+        exposures: Tensor,
+        *,
+        maps: bool,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """As `fuse`, and the candidates (B, K, 3, H, W), if they are wanted and the method has them."""
+        """As `fuse`, and the candidates (B, K, 3, H, W) where the method has them; without `maps` the radiance alone.
+
+        `noise` is (B,), estimated from the window when not given.
+        """
         check_tensor(window, "window", ndim=5)
         check_tensor(interpolated, "interpolated", ndim=5)
         height, width = window.shape[-2:]
@@ -178,16 +238,20 @@ class Reconstructor:
         if self.aligned:
             inputs.append(align_window(window, exposures))
         padded = tuple(pad_to_multiple(x, self.multiple) for x in inputs)
-        # Estimated once, before padding and tiling: tiles with another noise level would show their seams.
-        known = {"noise": noise_level(window)} if self.noise else {}
+        known: dict[str, Any] = {}
+        if self.noise:
+            # Estimated once, before padding and tiling: tiles with another noise level would show their seams.
+            known["noise"] = noise_level(window) if noise is None else noise
+        if self._takes_maps:
+            known["maps"] = maps
 
         def run(part: Tensor, part_interpolated: Tensor, *aligned: Tensor) -> tuple[Tensor, ...]:
             extra = {"aligned": aligned[0]} if aligned else {}
             output = self.method(part, part_interpolated, exposures, **extra, **known)
             if isinstance(output, Tensor):
                 return (output,)
-            maps = output.hdr, output.weights
-            return (*maps, output.candidates) if with_candidates and hasattr(output, "candidates") else maps
+            found = (output.hdr, output.weights, getattr(output, "candidates", None))
+            return tuple(x for x in (found if maps else found[:1]) if x is not None)
 
         if self.tile is None or max(padded[0].shape[-2:]) <= self.tile:
             outputs = run(*padded)
@@ -236,7 +300,8 @@ class Reconstructor:
         """Reconstruct a video, frame by frame.
 
         Frames are taken from the iterable only when a window needs them, each is converted once, and frames that no
-        later window needs are dropped: at most 2 N_e - 1 are held. The number of frames need not be known.
+        later window needs are dropped: at most 2 N_e - 1 are held, and `at_once` + 1 more where frames are computed at
+        once. The number of frames need not be known.
 
         Args:
             frames: the video's frames in order, all of one size (see the module's docstring).
@@ -253,9 +318,23 @@ class Reconstructor:
                 model was made for another number of exposures. Frames yielded before are good.
         """
         self.check_schedule(schedule)
+        windows = self._windows(frames, schedule, skip, first)
+        if self.at_once is None:
+            for window in windows:
+                yield self._reconstruct_one(*window)
+            return
+        threads = self.threads
+        start = None if threads is None else partial(torch.set_num_threads, threads)  # threads have counts of their own
+        with one_cv2_thread():  # process-wide, so it must not change while threads are at work
+            yield from in_order(self._reconstruct_one, windows, self.at_once, start)
+
+    def _windows(
+        self, frames: Iterable[Frame], schedule: ExposureSchedule, skip: Container[int], first: int
+    ) -> Iterator[tuple[_Window]]:
+        """The windows of the wanted frames, each as the arguments of `_reconstruct_one`."""
         n = schedule.n_exposures
         source = enumerate(frames, first)
-        held: deque[tuple[int, Tensor]] = deque()
+        held: deque[_Held] = deque()
         count, ended, index = first, False, first + (n - 1 if first else 0)
         while not ended or index < count:
             # The window of frame i reaches to frame i + N_e - 1; at the first frame too, since a missing neighbour
@@ -266,39 +345,45 @@ class Reconstructor:
                     ended = True
                     schedule.check_length(count)
                     break
-                held.append((count, self._admit(item[1], count, held)))
+                held.append(self._admit(item[1], count, held))
                 count += 1
             if index >= count:
                 break
             if index not in skip:
-                yield self._reconstruct_one(index, dict(held), schedule, count)
+                by_index = {h.index: h for h in held}
+                members = tuple(by_index[i] for i in schedule.window(index, count))
+                yield (_Window(index, members, schedule.window_exposures(index), schedule.exposure(index)),)
             index += 1
             # Windows of the last frames reach back to a whole period before the end, not further.
-            while held and held[0][0] < index - (n - 1):
+            while held and held[0].index < index - (n - 1):
                 held.popleft()
 
-    def _admit(self, frame: Frame, index: int, held: deque[tuple[int, Tensor]]) -> Tensor:
-        """Convert an incoming frame, after checking that its size is that of the others."""
+    @torch.inference_mode()
+    def _admit(self, frame: Frame, index: int, held: deque[_Held]) -> _Held:
+        """Convert an incoming frame, after checking that its size is that of the others; measure its noise, once."""
         x = frame_to_tensor(frame, index)
-        if held and held[-1][1].shape != x.shape:
-            found, expected = ("x".join(str(s) for s in reversed(t.shape[1:])) for t in (x, held[-1][1]))
+        if held and held[-1].frame.shape != x.shape:
+            found, expected = ("x".join(str(s) for s in reversed(t.shape[1:])) for t in (x, held[-1].frame))
             raise InputError(f"frame {index}: found {found} pixels, expected {expected} like the frames before it")
-        return x.to(self.device)
+        noise = frame_noise(x[None]) if self.noise and not self.stabilise_window else None
+        return _Held(index, self._copies.upload(x), noise)
 
-    def _reconstruct_one(
-        self, index: int, held: dict[int, Tensor], schedule: ExposureSchedule, n_frames: int
-    ) -> HdrFrame:
-        """Build the window of one frame from the frames at hand and run it."""
-        indices = schedule.window(index, n_frames)
-        window = torch.stack([held[i] for i in indices])[None]
-        relative = schedule.window_exposures(index)
+    def _reconstruct_one(self, window_of: _Window) -> HdrFrame:
+        """Run the window of one frame."""
+        index, relative = window_of.index, window_of.exposures
+        self._copies.arrived()
+        window = torch.stack([h.frame for h in window_of.frames])[None]
         exposures = torch.tensor([relative], dtype=torch.float32, device=self.device)
+        noise = None
+        if window_of.frames[0].noise is not None:
+            noise = window_noise(torch.stack([h.noise for h in window_of.frames if h.noise is not None], dim=1))
+            noise = noise.to(self.device)
         if self.stabilise_window:
             window = stabilise_window(window, exposures)
         keep = self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps
         try:
             completed = self.complete(window, exposures)
-            hdr, weights, candidates = self._fuse(window, completed, exposures, with_candidates=keep)
+            hdr, weights, candidates = self._fuse(window, completed, exposures, maps=keep, noise=noise)
         except LrhdrError as error:
             raise type(error)(f"frame {index}: {error}") from error
         maps: dict[str, Any] = {}
@@ -307,11 +392,11 @@ class Reconstructor:
                 "weights": None if weights is None else weights[0].float().cpu().numpy(),
                 "window": tuple(x.permute(1, 2, 0).cpu().numpy() for x in window[0]),
                 "window_exposures": relative,
-                "window_indices": indices,
+                "window_indices": tuple(h.index for h in window_of.frames),
                 "candidates": None if candidates is None else candidates[0].float().permute(0, 2, 3, 1).cpu().numpy(),
             }
-        radiance = np.ascontiguousarray(hdr[0].permute(1, 2, 0).cpu().numpy())
-        return HdrFrame(index, radiance, schedule.exposure(index), **maps)
+        radiance = np.ascontiguousarray(self._copies.download(hdr[0]).permute(1, 2, 0).numpy())
+        return HdrFrame(index, radiance, window_of.exposure, **maps)
 
 
 def usable_device(device: str | torch.device) -> torch.device:

@@ -41,8 +41,11 @@ class RunOptions:
         frames: part of the clip, "a:b" (0-based, b exclusive; either may be missing); None for all.
         fps: frame rate, "24" or "30000/1001"; None for the input's.
         tile: side of tiles in pixels; None for whole frames.
-        threads: compute threads; None leaves the machine's choice.
+        threads: compute threads in all; None for one per free core.
+        at_once: frames computed at once, which share the threads; None for as many as cores and memory bear.
         device: where to compute.
+        backend: what runs the network, a name in `backends.BACKENDS`.
+        quality: "best" (float32), or "fast" (bfloat16 convolutions where the machine has them).
         stabilise_window: for hand-held clips: bring each window's frames to its reference by one global motion each.
         composite: paste the reference where it is well exposed, as the field's test scripts do.
         preview: file of a tone-mapped H.264 preview; None for none.
@@ -84,7 +87,10 @@ class RunOptions:
     fps: str | None = None
     tile: int | None = None
     threads: int | None = None
+    at_once: int | None = None
     device: str = "cpu"
+    backend: str = "torch"
+    quality: str = "best"
     stabilise_window: bool = False
     composite: bool = False
     preview: str | None = None

@@ -24,6 +24,7 @@ import numpy as np
 
 from lrhdr._version import __version__
 from lrhdr.aov import layers_of, parse_layers
+from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
 from lrhdr.clip_setup import prepare_clip
@@ -43,6 +44,7 @@ from lrhdr.run_videos import RunVideos, plan_videos, video_lines
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
 from lrhdr.viewer.report_html import ReportClip, ReportWriter
 from lrhdr.weights import load_pretrained
+from lrhdr.workers import plan_workers
 
 DEFAULT_RATE = 24
 """Frames per second of the report's player, for clips that do not say theirs."""
@@ -111,7 +113,11 @@ def run(
     timecode = _start_timecode(options, source_path, rate)
     primaries = options.primaries or (source.primaries if source.primaries in CHROMATICITIES else "bt709")
     reconstructor, weights_name, weights_sha256 = build_reconstructor(
-        options, schedule, keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False)
+        options,
+        schedule,
+        keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False),
+        size=source.size,
+        notify=notify,
     )
     clip = ClipFiles(
         Path(output), file_stem(options.name or source.name), options.start_number, padding=options.padding
@@ -129,6 +135,7 @@ def run(
             key: getattr(options, key)
             for key in ("method", "scale", "colorspace", "compression", "start_number", "padding", "tile", "composite")
         },
+        **{key: getattr(options, key) for key in ("backend", "quality")},
         "start": schedule.start,
         "stabilise_window": options.stabilise_window,
         "clip": setup.facts.to_dict(),
@@ -277,7 +284,12 @@ def _fingerprint(source: FrameSource) -> dict[str, Any]:
 
 
 def build_reconstructor(
-    options: RunOptions, schedule: ExposureSchedule, *, keep_maps: bool | set[int] = False
+    options: RunOptions,
+    schedule: ExposureSchedule,
+    *,
+    keep_maps: bool | set[int] = False,
+    size: tuple[int, int] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> tuple[Reconstructor, str, str]:
     """The reconstructor that the options ask for.
 
@@ -285,6 +297,9 @@ def build_reconstructor(
         options: see `RunOptions`.
         schedule: the clip's schedule; picks the default weights and is checked against the network.
         keep_maps: as in `Reconstructor`.
+        size: (height, width) of the frames, by which frames at once and threads are chosen; None computes one frame
+            after the other.
+        notify: called with each line that a person should read.
 
     Returns:
         The reconstructor, the name to record (weights or baseline), and the weights' sha256 ("" for a baseline).
@@ -309,12 +324,24 @@ def build_reconstructor(
             raise WeightsError(f"no bundled weights for {n} exposures ({error}); try --method completion") from None
         name, digest = record.name, record.sha256
         interpolator = options.interpolator or record.interpolator
+    choice = BackendChoice(options.backend, options.quality)
+    if options.method != NETWORK and choice != BackendChoice():
+        raise InputError(f"backend: expected the network with --backend or --quality, found --method {options.method}")
+    at_once, threads = options.at_once, options.threads
+    if size is not None:
+        # One stream of work fills a GPU; a second thread there only takes memory.
+        wanted = options.at_once or (None if options.device == "cpu" else 1)
+        plan = plan_workers(size[0] * size[1], workers=wanted, threads=options.threads)
+        at_once, threads = plan.workers, plan.threads
     reconstructor = Reconstructor(
         method,
         interpolator,
         device=options.device,
         tile=options.tile,
-        threads=options.threads,
+        threads=threads,
+        at_once=at_once,
+        backend=choice,
+        notify=notify,
         keep_maps=keep_maps,
         composite=options.composite,
         stabilise_window=options.stabilise_window,

@@ -10,6 +10,8 @@ from lrhdr.cache import cached_interpolators
 
 # Spelled out, because the registries import PyTorch; a test holds them equal.
 METHODS = ("lrhdr", "reference", "mertens", "merge", "align", "flow", "completion")
+BACKENDS = ("torch", "onnx", "compile")
+QUALITIES = ("best", "fast")
 EVALUATION_SETS = ("generated", "hdrvideo", "video", "bench")
 
 
@@ -81,7 +83,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
 
 def add_compute(parser: argparse.ArgumentParser) -> None:
     """Options on threads and device."""
-    parser.add_argument("--threads", type=int, metavar="N", help="compute threads (default: all cores)")
+    parser.add_argument("--threads", type=int, metavar="N", help="compute threads in all (default: all free cores)")
     parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, ...")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 
 from lrhdr.commands.options import (
+    BACKENDS,
     COLORSPACES,
     INPUT_PRIMARIES,
+    QUALITIES,
     Commands,
     add_command,
     add_compute,
@@ -93,7 +95,19 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     add_compute(parser)
     parser.add_argument(
-        "--tile", type=int, metavar="PX", help="work in tiles of this side, for frames too big for memory"
+        "--at-once",
+        type=int,
+        metavar="N",
+        help="frames computed at once, sharing the threads (default: by cores, memory)",
+    )
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="torch", help="what runs the network; onnx needs the extra onnx"
+    )
+    parser.add_argument(
+        "--quality", choices=QUALITIES, default="best", help="fast: bfloat16 convolutions where the machine has them"
+    )
+    parser.add_argument(
+        "--tile", type=int, metavar="PX", help="work in tiles of this side (GPUs with little memory; not exact)"
     )
 
 

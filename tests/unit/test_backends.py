@@ -1,0 +1,203 @@
+"""Backends give what the network gives; frames at once give what frames one by one give."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lrhdr import backends
+from lrhdr.backends import BackendChoice, cached_onnx, prepare
+from lrhdr.checks import InputError, LrhdrError
+from lrhdr.commands import options
+from lrhdr.exposure import ExposureSchedule
+from lrhdr.models.accr import ACCRConfig
+from lrhdr.models.apswf import APSWFConfig
+from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.pipeline import Reconstructor
+from lrhdr.tonemap import mu_law
+from lrhdr.transfers import DeviceCopies
+
+TWO = ExposureSchedule((1.0, 8.0))
+CPU = torch.device("cpu")
+
+
+def network(n_exposures: int = 2, *, noise: bool = True) -> LRHDR:
+    torch.manual_seed(3)
+    accr = ACCRConfig(channels=4, context=4, mapper_hidden=4, decoder_hidden=4)
+    config = LRHDRConfig(n_exposures, accr, APSWFConfig(widths=(4, 4, 4, 4)), noise=noise)
+    model = LRHDR(config)
+    for p in model.parameters():
+        if p.ndim > 1:
+            torch.nn.init.normal_(p, std=0.1)
+    return model.eval()
+
+
+def window(n_exposures: int, height: int, width: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    g = torch.Generator().manual_seed(seed)
+    frames = 2 * n_exposures - 1
+    exposures = torch.tensor([[4.0 ** (i % n_exposures) for i in range(frames)]])
+    return (
+        torch.rand(1, frames, 3, height, width, generator=g),
+        torch.rand(1, n_exposures - 1, 3, height, width, generator=g),
+        exposures,
+        torch.tensor([0.01]),
+    )
+
+
+def clip(count: int, height: int = 24, width: int = 40) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return list(rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("quality", ["best", "fast"])
+def test_frames_at_once_are_bit_for_bit_those_one_by_one(quality: str) -> None:
+    frames, choice = clip(7), BackendChoice("torch", quality)
+    one, several = (
+        list(
+            Reconstructor(network(), "dis", backend=choice, at_once=n, keep_maps={2}, threads=1).reconstruct(
+                frames, TWO
+            )
+        )
+        for n in (None, 3)
+    )
+    assert [o.index for o in several] == list(range(7))
+    for a, b in zip(one, several, strict=True):
+        np.testing.assert_array_equal(a.radiance, b.radiance)
+        assert (a.weights is None) == (b.weights is None) == (a.index != 2)
+    np.testing.assert_array_equal(one[2].weights, several[2].weights)
+
+
+def test_frames_at_once_skip_and_report_errors_as_one_by_one() -> None:
+    frames = clip(8)
+    some = Reconstructor(network(), "average", at_once=2).reconstruct(frames, TWO, skip={0, 3})
+    assert [o.index for o in some] == [1, 2, 4, 5, 6, 7]
+    frames[4] = np.zeros((8, 8, 3), np.uint8)
+    outputs = Reconstructor(network(), "average", at_once=2).reconstruct(frames, TWO)
+    assert [next(outputs).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(InputError, match="frame 4: found 8x8 pixels, expected 40x24"):
+        next(outputs)
+
+    def broken(w: torch.Tensor, i: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        return w[:, 1] * float("nan")
+
+    before = threading.active_count()
+    with pytest.raises(LrhdrError, match="frame 0: broken: returned NaN"):
+        list(Reconstructor(broken, "average", at_once=2).reconstruct(clip(4), TWO))
+    assert threading.active_count() == before
+    with pytest.raises(InputError, match="at once: expected 1 frame or more, found 0"):
+        Reconstructor(broken, "average", at_once=0)
+
+
+def test_each_frame_is_converted_and_its_noise_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lrhdr import pipeline
+
+    calls: list[str] = []
+    for name in ("frame_to_tensor", "frame_noise"):
+        kept = getattr(pipeline, name)
+        monkeypatch.setattr(pipeline, name, lambda *a, _kept=kept, _name=name: (calls.append(_name), _kept(*a))[1])
+    list(Reconstructor(network(), "average", at_once=2).reconstruct(clip(6), TWO))
+    assert calls.count("frame_to_tensor") == calls.count("frame_noise") == 6
+
+
+def test_torch_backend_agrees_with_the_network() -> None:
+    model = network()
+    inputs = window(2, 32, 40)
+    with torch.inference_mode():
+        expected = model(*inputs)
+    got = prepare(model, BackendChoice(), CPU)(*inputs, maps=True)
+    assert (mu_law(got.hdr) - mu_law(expected.hdr)).abs().max() < 1e-4
+    assert (got.weights - expected.weights).abs().max() < 1e-3
+    assert got.candidates.shape == expected.candidates.shape
+    assert prepare(model, BackendChoice(), CPU)(*inputs).weights is None
+
+
+def test_fast_says_so_where_the_cpu_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(backends, "bf16_is_fast", lambda: False)
+    model, inputs = network(), window(2, 16, 16)
+    slow = prepare(model, BackendChoice("torch", "fast"), CPU, notify=said.append)(*inputs)
+    assert said == ["quality fast: this CPU does not multiply bfloat16, float32 is taken"]
+    assert torch.equal(slow.hdr, prepare(model, BackendChoice(), CPU)(*inputs).hdr)
+
+
+def test_choices_are_checked() -> None:
+    with pytest.raises(InputError, match="backend: expected one of torch, onnx, compile, found 'tvm'"):
+        BackendChoice("tvm")
+    with pytest.raises(InputError, match="quality: expected one of best, fast, found 'good'"):
+        BackendChoice("torch", "good")
+    with pytest.raises(InputError, match="quality: expected best with --backend onnx"):
+        BackendChoice("onnx", "fast")
+
+
+def test_the_command_line_knows_the_same_names() -> None:
+    assert (options.BACKENDS, options.QUALITIES) == (backends.BACKENDS, backends.QUALITIES)
+
+
+def test_compile_without_a_compiler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "find_compiler", lambda: None)
+    with pytest.raises(InputError, match="backend compile: found no C"):
+        prepare(network(), BackendChoice("compile"), CPU)
+
+
+def test_find_compiler_takes_cxx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert backends.find_compiler() is None
+    own = tmp_path / "my-compiler"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("CXX", "my-compiler")
+    assert backends.find_compiler() == str(own)
+
+
+def test_copies_on_a_cpu_move_nothing() -> None:
+    copies, x = DeviceCopies(CPU), torch.rand(3)
+    assert copies.upload(x) is x
+    copies.arrived()
+    assert copies.download(x) is x
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(backends.find_compiler() is None, reason="no C++ compiler")
+def test_compile_backend_agrees_with_the_network() -> None:
+    model, inputs = network(), window(2, 32, 32)
+    with torch.inference_mode():
+        expected = model(*inputs).hdr
+        got = prepare(model, BackendChoice("compile"), CPU)(*inputs).hdr
+    assert (mu_law(got) - mu_law(expected)).abs().max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_exposures", [2, 3])
+def test_onnx_agrees_with_the_network_at_any_size(
+    n_exposures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="the extra onnx is not installed")
+    import onnx
+
+    monkeypatch.setenv("LRHDR_CACHE", str(tmp_path))
+    model, said = network(n_exposures, noise=n_exposures == 2), []
+    onnx_method = prepare(model, BackendChoice("onnx"), CPU, notify=said.append)
+    path = cached_onnx(model)
+    assert path.is_file()
+    assert len(said) == 1
+    file = onnx.load(path)
+    assert [o.version for o in file.opset_import if o.domain == ""] == [18]
+    assert {o.name for o in file.graph.output} == {"hdr", "weights", "candidates"}
+    assert json.loads({p.key: p.value for p in file.metadata_props}["n_exposures"]) == n_exposures
+    for height, width in ((32, 48), (48, 24), (16, 16)):
+        inputs = window(n_exposures, height, width, seed=height)[: 4 if n_exposures == 2 else 3]
+        with torch.inference_mode():
+            expected = model(*inputs)
+        got = onnx_method(*inputs, maps=True)
+        for a, b in ((got.hdr, expected.hdr), (got.weights, expected.weights), (got.candidates, expected.candidates)):
+            assert (a - b).abs().max() < 1e-4
+        assert (mu_law(got.hdr) - mu_law(expected.hdr)).abs().max() < 1e-3
+    prepare(model, BackendChoice("onnx"), CPU, notify=said.append)
+    assert len(said) == 1  # the second time it is there

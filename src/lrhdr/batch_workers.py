@@ -15,10 +15,14 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from lrhdr.batch_tasks import Done, Failure, Task, perform
+
+START_METHOD = "spawn"
+"""How workers begin. A forked copy of a process that has computed with threads may hang."""
 
 GRACE_SECONDS = 20.0
 """How long a worker that is asked to end may take for the frame that it is writing."""
@@ -74,7 +78,7 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self._limit = max(1, workers)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context(START_METHOD)
         self._workers: list[_Worker] = []
         self._started = 0
         self._early: deque[Event] = deque()
@@ -123,11 +127,13 @@ class LocalEngine:
 class _Worker:
     """A worker process, from outside."""
 
-    def __init__(self, context: multiprocessing.context.SpawnContext, index: int) -> None:
+    def __init__(self, context: BaseContext, index: int) -> None:
         self.name = f"worker {index + 1}"
         self.task: Task | None = None
         self.connection, theirs = context.Pipe()
-        self._process: SpawnProcess = context.Process(target=_work, args=(theirs, index), name=self.name, daemon=True)
+        self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+            target=_work, args=(theirs, index), name=self.name, daemon=True
+        )
         self._process.start()
         theirs.close()
 

@@ -19,6 +19,9 @@ from typing import Any, Self
 from lrhdr.checks import InputError
 from lrhdr.io.atomic import output_error
 
+LOCK_SECONDS = 5.0
+"""How long to wait for another process to let go of the ledger: one that was just killed takes a moment to vanish."""
+
 
 class Ledger:
     """An append-only file of events; a context manager.
@@ -96,14 +99,17 @@ class Ledger:
             import fcntl
         except ImportError:  # Windows: nothing keeps a second batch out
             return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise InputError(
-                    f"{self.path}: another batch is at work in this folder; expected it to end first"
-                ) from None
-            # File systems without locks (some network ones) still hold the ledger.
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    return  # file systems without locks (some network ones) still hold the ledger
+            if time.monotonic() > until:
+                raise InputError(f"{self.path}: another batch is at work in this folder; expected it to end first")
+            time.sleep(0.05)
 
     def _read(self) -> bytes:
         parts = []

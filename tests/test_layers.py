@@ -15,6 +15,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "checks": (0, ()),
     "cache": (0, ("checks",)),
     "randomness": (0, ()),
+    "processes": (0, ()),
     "transfer": (0, ("checks",)),
     "radiometry": (0, ()),
     "log_curves": (0, ("checks",)),
@@ -72,11 +73,13 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "interpolate.film_names": (2, ("interpolate.film_config",)),
     "interpolate.rife": (2, ("interpolate.base", "interpolate.sampling")),
     "interpolate.compact_net": (2, ("interpolate.sampling", "nn.blocks")),
+    "interpolate.compact_steps": (2, ("interpolate.compact_net", "interpolate.flow", "nn.blocks", "nn.rows")),
     "interpolate.compact": (
         2,
         (
             "interpolate.base",
             "interpolate.compact_net",
+            "interpolate.compact_steps",
             "interpolate.flow",
             "interpolate.guided",
             "interpolate.sampling",

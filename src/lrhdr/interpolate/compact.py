@@ -1,14 +1,14 @@
 """The compact interpolator of our own: DIS motion, refined and voted on by a small network at half resolution.
 
-The network is in `compact_net.py`. This file makes its motion input, brings any size to the network's grid, and does
-the full-resolution part with OpenCV's remap, which is ten times faster on a CPU than gathering in PyTorch.
+The network is in `compact_net.py`, its inference on CPUs and the full-resolution average in `compact_steps.py`. This
+file makes its motion input, brings any size to the network's grid, and puts the parts together.
 
 Flow from the reference is estimated at full resolution (`half_motion` shrinks it for training), and in use the two
-guesses along it are fetched along the unshrunken flow. Before the network was trained on it, full-resolution flow gained
-1.0 to 1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T domain, of
-the interpolated frame, 3 stops). Frames of the longest exposure, which are hardly noisy, are fetched with cubic
-interpolation: another 0.2 to 1.0 dB there; short ones linearly, where cubic lost up to 0.5 dB. These are figures of one
-trial on a few frames per clip, made by hand.
+guesses along it are fetched along the unshrunken flow. Before the network was trained on it, full-resolution flow
+gained 1.0 to 1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T
+domain, of the interpolated frame, 3 stops). Frames of the longest exposure, which are hardly noisy, are fetched with
+cubic interpolation: another 0.2 to 1.0 dB there; short ones linearly, where cubic lost up to 0.5 dB. These are figures
+of one trial on a few frames per clip, made by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from lrhdr.interpolate.base import check_pair
-from lrhdr.interpolate.compact_net import GUESSES, CompactNet, stand_in
+from lrhdr.interpolate.compact_net import CompactNet, stand_in
+from lrhdr.interpolate.compact_steps import CompactSteps, Halves, average
 from lrhdr.interpolate.flow import (
     MIN_SIDE,
     Array,
@@ -28,16 +29,11 @@ from lrhdr.interpolate.flow import (
     intermediate,
     luminance8,
     one_cv2_thread,
-    pixel_grid,
-    resize,
     to_arrays,
     to_tensor,
-    warp,
 )
 from lrhdr.interpolate.guided import clipped_luminance8
 from lrhdr.interpolate.sampling import pad_to_multiple
-
-_GUIDED_GUESSES = (2, 3)
 
 
 def _half(frame: Array) -> Array:
@@ -100,6 +96,8 @@ class CompactInterpolator(DISInterpolator):
     def __init__(self, network: CompactNet, name: str = "compact") -> None:
         self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.name = name
+        self._steps: CompactSteps | None = None
+        self._key: tuple[int, ...] = ()
 
     def __call__(self, first: Tensor, second: Tensor, fraction: float, *, gain: float = 1.0) -> Tensor:
         """Interpolate without a reference; see `Interpolator` for the arguments.
@@ -141,33 +139,44 @@ class CompactInterpolator(DISInterpolator):
     def _make_one(
         self, first: Array, second: Array, reference: Array | None, fraction: float, gain: float, ratio: float
     ) -> Array:
-        device = next(self.network.parameters()).device
         guided = None if reference is None else _guided(first, second, reference, ratio)
+        halves = _half(first), _half(second)
         small = None if guided is None else [_halved(flow) for flow in guided]
-        motion = _motion(_half(first), _half(second), small, fraction, gain)
+        motion = _motion(*halves, small, fraction, gain)
+        if reference is None:
+            reference = self._stand_in(first, second, motion, fraction)
+        refined, votes = self._estimate(Halves(*halves, _half(reference), motion, fraction, gain, ratio))
+        between = [np.float32(-fraction) * motion[4:6], np.float32(1.0 - fraction) * motion[4:6]]
+        along = [motion[:2], motion[2:4]] if guided is None else [None, None]
+        flows = [refined[:2], refined[2:], *along, *between]
+        return average((first, second), flows, votes, guided, cubic=gain <= 1.0)
+
+    def _estimate(self, seen: Halves) -> tuple[Array, Array]:
+        """Refined flows (4, H/2, W/2) and votes (6, H/2, W/2); on the CPU by OpenCV and strips."""
+        states = (*self.network.parameters(), *self.network.buffers())
+        if states[0].device.type == "cpu":
+            # A tensor's version counts its changes in place: a trainer may go on with the network.
+            key = tuple(0 if x.is_inference() else x._version for x in states)
+            if self._steps is None or self._key != key:
+                self._steps, self._key = CompactSteps(self.network), key
+            return self._steps(seen)
+        device = states[0].device
 
         def batch(array: Array) -> Tensor:
-            return torch.from_numpy(array)[None].to(device)
+            # The network halves frames by averaging 2x2 pixels: repeated, they come back as they are.
+            image = torch.from_numpy(array).permute(2, 0, 1)[None].to(device)
+            return image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
 
-        frames = [batch(x.transpose(2, 0, 1)) for x in (first, second)]
-        numbers = [torch.tensor([x], dtype=torch.float32, device=device) for x in (fraction, gain, ratio)]
-        between = batch(motion)
-        guide = (
-            stand_in(frames[0], frames[1], between, numbers[0])
-            if reference is None
-            else batch(reference.transpose(2, 0, 1))
+        numbers = (
+            torch.tensor([x], dtype=torch.float32, device=device) for x in (seen.fraction, seen.gain, seen.ratio)
         )
-        output = self.network(*frames, guide, between, *numbers)
-        flows = output.flows[0].permute(0, 2, 3, 1).cpu().numpy()
-        votes = output.votes[0].cpu().numpy()
-        size = first.shape[1], first.shape[0]
-        grid = pixel_grid(*first.shape[:2])
-        total = np.zeros_like(first)
-        for i in range(GUESSES):
-            flow, vote = (resize(np.ascontiguousarray(x[i]), size, cv2.INTER_LINEAR) for x in (flows, votes))
-            flow *= np.float32(2.0)
-            if guided is not None and i in _GUIDED_GUESSES:
-                flow = guided[i % 2]
-            frame = second if i % 2 else first
-            total += vote[..., None] * warp(frame, flow, 1.0, grid, cubic=gain <= 1.0)
-        return np.clip(total, 0.0, 1.0)
+        motion = torch.from_numpy(seen.motion)[None].to(device)
+        output = self.network(batch(seen.first), batch(seen.second), batch(seen.reference), motion, *numbers)
+        return output.flows[0, :2].flatten(0, 1).cpu().numpy(), output.votes[0].cpu().numpy()
+
+    @staticmethod
+    def _stand_in(first: Array, second: Array, motion: Array, fraction: float) -> Array:
+        """`compact_net.stand_in` of arrays."""
+        a, b = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (first, second))
+        shown = to_arrays(stand_in(a, b, torch.from_numpy(motion)[None], torch.tensor([fraction])))
+        return np.asarray(shown[0], dtype=np.float32)

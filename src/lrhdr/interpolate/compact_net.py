@@ -31,8 +31,8 @@ from lrhdr.radiometry import GAMMA
 GUESSES = 6
 """first and second along the new flow, first and second guided, first and second between."""
 
-_FLOW_UNIT = 16.0  # half-resolution pixels brought to about 1
-_DIFFERENCE_GAIN = 4.0
+FLOW_UNIT = 16.0  # half-resolution pixels brought to about 1
+DIFFERENCE_GAIN = 4.0
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,10 @@ class CompactNet(nn.Module):
         warps = [fetch(x, f) for x, f in zip((*raised, *raised), (*guided, *between), strict=True)]
         grey = matched.mean(dim=1, keepdim=True)
         differences = [
-            _DIFFERENCE_GAIN * (_gained(fetch(x, f), up).mean(dim=1, keepdim=True) - grey)
+            DIFFERENCE_GAIN * (_gained(fetch(x, f), up).mean(dim=1, keepdim=True) - grey)
             for x, f in zip((a, b), guided, strict=True)
         ]
-        x = torch.cat((*warps, matched, *differences, motion[:, :6] / _FLOW_UNIT, seen), dim=1)
+        x = torch.cat((*warps, matched, *differences, motion[:, :6] / FLOW_UNIT, seen), dim=1)
         out, features = self._coarse(x, torch.stack((torch.log2(ratio) / 3, torch.log2(gain) / 3, fraction - 0.5), 1))
         gates = torch.sigmoid(2.0 * out[:, :2])
         new = [

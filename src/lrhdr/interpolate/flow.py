@@ -83,13 +83,18 @@ def resize(array: Array, size: tuple[int, int], mode: int) -> Array:
     return np.asarray(cv2.resize(array, size, interpolation=mode), dtype=np.float32)
 
 
+def luminance(frame: Array) -> Array:
+    """Rec. 709 luminance of an (H, W, 3) frame, (H, W)."""
+    return np.asarray(cv2.transform(frame, LUMA[None]), dtype=np.float32).reshape(frame.shape[:2])
+
+
 def luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     """8-bit luminance of a gamma-encoded (H, W, 3) frame, its shadows raised as by a gain in linear light.
 
     The gain is k = g^(1/γ) on code values near black and falls to 1 at white, `k y / (1 + (k - 1) y)`. A plain gain
     would clip the bright parts, and those are what a short frame is needed for (it measured 0.4 dB worse at 3 stops).
     """
-    luma = frame @ LUMA
+    luma = luminance(frame)
     k = np.float32(gain ** (1.0 / GAMMA))
     raised = k * luma / (1.0 + (k - 1.0) * luma)
     return np.asarray(np.clip(np.rint(raised * 255.0), 0.0, 255.0), dtype=np.uint8)

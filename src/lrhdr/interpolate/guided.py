@@ -22,11 +22,11 @@ from torch import Tensor
 
 from lrhdr.agreement import agreement
 from lrhdr.interpolate.flow import (
-    LUMA,
     MIN_SIDE,
     Array,
     DISInterpolator,
     dis,
+    luminance,
     one_cv2_thread,
     pixel_grid,
     to_arrays,
@@ -98,8 +98,8 @@ def align_window(window: Tensor, exposures: Tensor) -> Tensor:
 def clipped_luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light, channels clipped at 1."""
     # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.
-    gained = np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))
-    luma = gained @ LUMA
+    gained = frame if gain == 1.0 else np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))
+    luma = luminance(gained)
     return np.asarray(np.rint(luma * 255.0), dtype=np.uint8)
 
 

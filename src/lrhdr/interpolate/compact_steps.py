@@ -1,0 +1,231 @@
+"""`CompactNet` for inference on a CPU: OpenCV fetches and resizes, PyTorch convolves, nothing is laid out twice.
+
+`CompactNet.forward` is written for training: planar tensors, differentiable fetches. Half of its time on a CPU goes
+into gathering and layouts. Here frames are fetched by `cv2.remap`, the half-resolution planes are interleaved once for
+each of the two convolution stages, the fine stage and the full-resolution average run in strips. The result is that of
+`CompactNet.forward` and `blend` (tested; on real frames of 1280x720 within 3e-5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrhdr.interpolate.compact_net import DIFFERENCE_GAIN, FLOW_UNIT, GUESSES, CompactNet
+from lrhdr.interpolate.flow import Array, pixel_grid
+from lrhdr.nn.blocks import SLOPE, ResidualBlock
+from lrhdr.nn.rows import RowBuffer, RowConv, advance, as_image, as_rows, strips
+from lrhdr.radiometry import GAMMA
+from lrhdr.strips import deinterleave, exp_in_place, interleave, shuffle_planar, unshuffle_interleave
+
+_STRIP = 16
+"""Rows per strip at half resolution."""
+
+
+@dataclass(frozen=True)
+class Halves:
+    """What the network sees of one pair, at half resolution; arrays interleaved (h, w, 3) but the motion.
+
+    Attributes:
+        first: gamma-encoded in [0, 1].
+        second: the later frame.
+        reference: the frame of another exposure at the wanted time.
+        motion: (8, h, w), see `CompactNet.forward`.
+        fraction: time of the reference, 0 = first, 1 = second.
+        gain: see `Interpolator`.
+        ratio: exposure of the reference over that of the pair.
+    """
+
+    first: Array
+    second: Array
+    reference: Array
+    motion: Array
+    fraction: float
+    gain: float
+    ratio: float
+
+
+def _fetch(image: Array, flow: Array, grid: tuple[Array, Array]) -> Array:
+    """`image` (h, w, C) at `p + flow(p)` for planar flow (2, h, w), borders replicated."""
+    x, y = grid[0] + flow[0], grid[1] + flow[1]
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def _planar(image: Array, out: Tensor) -> None:
+    """(h, w, 3) to planar (3, h, w)."""
+    deinterleave(torch.from_numpy(image), out)
+
+
+class CompactSteps:
+    """The network's inference, with its weights copied.
+
+    Args:
+        network: in eval mode, on the CPU.
+    """
+
+    def __init__(self, network: CompactNet) -> None:
+        self.convs = {
+            name: RowConv(m, torch.float32) for name, m in network.named_modules() if isinstance(m, nn.Conv2d)
+        }
+        self.blocks = {name: self._names(name, m) for name, m in network.named_children()}
+        self.code = network.code
+        self.features = network.config.features
+
+    @staticmethod
+    def _names(name: str, module: nn.Module) -> list[str]:
+        """Names of the residual blocks that a child consists of."""
+        if isinstance(module, ResidualBlock):
+            return [name]
+        return [f"{name}.{i}" for i, _ in module.named_children()]
+
+    def _conv(self, name: str, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        conv = self.convs[name]
+        return F.conv2d(x, conv.weight, conv.bias if bias is None else bias, conv.stride, conv.reach)
+
+    def _run(self, name: str, x: Tensor) -> Tensor:
+        """The residual blocks of a child, in place."""
+        for block in self.blocks[name]:
+            inside = F.leaky_relu_(self._conv(f"{block}.conv1", x), SLOPE)
+            x += self._conv(f"{block}.conv2", inside)
+            F.leaky_relu_(x, SLOPE)
+        return x
+
+    def _coarse(self, planes: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """`CompactNet._coarse` of planar (25, h, w); planar (12, h, w) and (features, h, w)."""
+        _, height, width = planes.shape
+        x = torch.empty(height // 2, width // 2, 100)
+        unshuffle_interleave(planes, x)
+        bias = self.convs["inp"].bias + self.code(code)[0]
+        x1 = self._run("e1", F.leaky_relu_(self._conv("inp", as_image(x), bias), SLOPE))
+        x2 = self._run("e2", F.leaky_relu_(self._conv("d2", x1), SLOPE))
+        x3 = self._run("e3", F.leaky_relu_(self._conv("d3", x2), SLOPE))
+        for finer, up, block, coarser in ((x2, "u2", "f2", x3), (x1, "u1", "f1", x2)):
+            finer += F.interpolate(self._conv(up, coarser), size=finer.shape[-2:], mode="bilinear", align_corners=False)
+            self._run(block, finer)
+        return shuffle_planar(as_rows(self._conv("out", x1))), shuffle_planar(as_rows(self._conv("ofeat", x1)))
+
+    def __call__(self, seen: Halves) -> tuple[Array, Array]:
+        """Estimate motion and votes.
+
+        Returns:
+            The refined flows to the first and the second frame, (4, h, w), half-resolution pixels, x first; and the
+            votes, (6, h, w), which sum to 1.
+        """
+        height, width = seen.first.shape[:2]
+        grid = pixel_grid(height, width)
+        k = np.float32(seen.gain ** (1.0 / GAMMA))
+        frames = seen.first, seen.second
+        raised = [k * x / (np.float32(1.0) + (k - np.float32(1.0)) * x) for x in frames]
+        up = np.float32(max(seen.ratio, 1.0) ** (1.0 / GAMMA))
+        matched = np.minimum(seen.reference * np.float32(max(1.0 / seen.ratio, 1.0) ** (1.0 / GAMMA)), np.float32(1.0))
+        guided = seen.motion[:4]
+        velocity = seen.motion[4:6]
+        between = np.concatenate((np.float32(-seen.fraction) * velocity, np.float32(1.0 - seen.fraction) * velocity))
+        x = torch.empty(25, height, width)
+        for i, flow in enumerate((guided[:2], guided[2:], between[:2], between[2:])):
+            _planar(_fetch(raised[i % 2], flow, grid), x[3 * i : 3 * i + 3])
+        _planar(matched, x[12:15])
+        grey = x[12:15].mean(dim=0)
+        mean = np.full((1, 3), 1.0 / 3.0, dtype=np.float32)
+        for i in (0, 1):
+            gained = np.minimum(_fetch(frames[i], guided[2 * i : 2 * i + 2], grid) * up, np.float32(1.0))
+            difference = torch.from_numpy(np.asarray(cv2.transform(gained, mean), dtype=np.float32))
+            torch.sub(difference.view(height, width), grey, out=x[15 + i]).mul_(DIFFERENCE_GAIN)
+        torch.mul(torch.from_numpy(seen.motion[:6]), 1.0 / FLOW_UNIT, out=x[17:23])
+        x[23:25] = torch.from_numpy(seen.motion[6:8])
+        numbers = np.log2(seen.ratio) / 3.0, np.log2(seen.gain) / 3.0, seen.fraction - 0.5
+        out, features = self._coarse(x, torch.tensor([numbers], dtype=torch.float32))
+        # Of `forward`: gate * guided + (1 - gate) * between + correction.
+        gates = torch.sigmoid_(out[:2].mul_(2.0))
+        flows = torch.from_numpy(between).view(2, 2, height, width)
+        flows = torch.lerp(flows, torch.from_numpy(guided).view(2, 2, height, width), gates[:, None])
+        flows += out[2:6].view(2, 2, height, width).mul_(2.0)
+        z = torch.empty(6, height, width)
+        for i in (0, 1):
+            _planar(_fetch(raised[i], flows[i].numpy(), grid), z[3 * i : 3 * i + 3])
+        groups = (z, x[12:15], x[:12], features, x[23:25], x[15:17])
+        refined = flows.view(4, height, width)
+        votes = out[6:]
+        self._fine(groups, refined, votes)
+        votes *= 2.0
+        votes -= votes.amax(dim=0)
+        exp_in_place(votes.numpy())
+        votes /= votes.sum(dim=0)
+        return refined.numpy(), votes.numpy()
+
+    def _fine(self, groups: tuple[Tensor, ...], flows: Tensor, votes: Tensor) -> None:
+        """The convolutions at half resolution on planes (C, h, w) side by side; added to flows and votes."""
+        _, height, width = flows.shape
+        first, second, last = (self.convs[name] for name in ("g1", "g2", "g3"))
+        widths = (sum(len(g) for g in groups), len(first.bias), len(second.bias))
+        source, middle, end = (RowBuffer(height, width, c, _STRIP + 8) for c in widths)
+        given = 0
+        for start, stop in strips(height, _STRIP):
+            interleave(torch.cat([g[:, start:stop] for g in groups]), source.extend(stop - start))
+            advance(first, source, middle)
+            source.drop(first.needs(middle.end))
+            advance(second, middle, end)
+            middle.drop(second.needs(end.end))
+            ready = last.ready(end)
+            if ready > given:
+                rows = last(end, given, ready)
+                planes = torch.empty(rows.shape[2], ready - given, width)
+                deinterleave(rows, planes)
+                flows[:, given:ready] += planes[:4]
+                votes[:, given:ready] += planes[4:]
+                end.drop(last.needs(ready))
+                given = ready
+
+
+def average(
+    frames: tuple[Array, Array], flows: list[Array | None], votes: Array, guided: list[Array] | None, *, cubic: bool
+) -> Array:
+    """Fetch both full frames along three flows each and average them by the votes, in strips.
+
+    Args:
+        frames: first and second, (H, W, 3).
+        flows: six planar flows in turn, (2, H/2, W/2), half-resolution pixels; None where `guided` is taken.
+        votes: (6, H/2, W/2).
+        guided: flow to the first and to the second frame, (H, W, 2), full resolution; None where there is none.
+        cubic: fetch by cubic interpolation.
+
+    Returns:
+        (H, W, 3) in [0, 1].
+    """
+    height, width = frames[0].shape[:2]
+    half = height // 2
+    mode = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    across = np.arange(width, dtype=np.float32)
+    total = np.zeros_like(frames[0])
+    small = [p for f in flows if f is not None for p in f]
+    for start, stop in strips(half, _STRIP):
+        # One row more on both sides: what is doubled from it alone is cut off, and at the borders it repeats.
+        rows = np.clip(np.arange(start - 1, stop + 1), 0, half - 1)
+        planes = np.stack([p[rows] for p in (*small, *votes)])
+        count = len(rows)
+        doubled = cv2.resize(planes.reshape(-1, width // 2), (width, 2 * count * len(planes)))
+        doubled = doubled.reshape(len(planes), 2 * count, width)[:, 2:-2]
+        shares = doubled[len(small) :]
+        down = np.arange(2 * start, 2 * stop, dtype=np.float32)[:, None]
+        inner = total[2 * start : 2 * stop]
+        taken = 0
+        for i in range(GUESSES):
+            if flows[i] is None:
+                assert guided is not None
+                full = guided[i % 2][2 * start : 2 * stop]
+                x, y = full[..., 0] + across, full[..., 1] + down
+            else:
+                x, y = (doubled[taken + j] * np.float32(2.0) for j in (0, 1))
+                x += across
+                y += down
+                taken += 2
+            fetched = cv2.remap(frames[i % 2], x, y, mode, borderMode=cv2.BORDER_REPLICATE)
+            fetched *= cv2.merge([shares[i]] * 3)
+            inner += fetched
+    np.clip(total, 0.0, 1.0, out=total)
+    return total

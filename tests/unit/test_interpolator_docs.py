@@ -31,7 +31,7 @@ def test_means():
         return sum(r[name]["psnr_t"] * r["triplets"] for r in rows) / sum(r["triplets"] for r in rows)
 
     text = " ".join(DOCS.split())
-    for name in ("average", "dis", "rife", "rife-tempered", "dis-guided"):
+    for name in ("average", "dis", "rife", "rife-tempered", "dis-guided", "compact"):
         shown = name if name == "average" else f"`{name}`"
         assert f"{shown} {mean(name, 'under', 'over'):.2f}" in text
     assert f"tempering brings {mean('rife-tempered', 'under') - mean('rife', 'under'):.2f} dB" in text

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import statistics
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from lrhdr.data.generated import CachedSamples
 from lrhdr.evaluation_runs import score
 from lrhdr.io.atomic import write_bytes
 from lrhdr.metrics import psnr_mu, ssim_mu
+from lrhdr.processes import process_pool
 from lrhdr.training import train
 from lrhdr.training_config import TrainConfig, config_from_dict
 from lrhdr.weights import load_pretrained
@@ -141,19 +141,14 @@ def _run_all(
             results.append(_run(job, external, advance))
             advance()
         return results
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with process_pool(workers, _one_thread) as pool:
         futures = [pool.submit(_run, job, external) for job in jobs]
-        try:
-            pending: set[Future[dict[str, Any]]] = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=2.0, return_when=FIRST_COMPLETED)
-                advance()
-                for future in done:
-                    future.result()  # an error ends the ablation at once
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        pending: set[Future[dict[str, Any]]] = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=2.0, return_when=FIRST_COMPLETED)
+            advance()
+            for future in done:
+                future.result()  # an error ends the ablation at once
     return [future.result() for future in futures]
 
 

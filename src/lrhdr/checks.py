@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+LARGEST_SIZE = 4096
+"""Of a number in a network's configuration (channels, blocks, levels); chosen by us, far above any network in use."""
+
 
 class LrhdrError(ValueError):
     """Base of every error that a user can cause."""
@@ -26,6 +29,26 @@ class OutputError(LrhdrError):
 
 class WeightsError(LrhdrError):
     """A weights file is missing, damaged, or does not fit its configuration."""
+
+
+def check_sizes(values: object, name: str = "configuration") -> None:
+    """Refuse a network's configuration that asks for absurd sizes, before anything is built from it.
+
+    Args:
+        values: plain values, nested, as read from a file.
+        name: what to call them in the message.
+
+    Raises:
+        ValueError: a number above `LARGEST_SIZE` in size, or not finite.
+    """
+    if isinstance(values, dict):
+        for key, value in values.items():
+            check_sizes(value, str(key))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            check_sizes(value, name)
+    elif isinstance(values, int | float) and not abs(values) <= LARGEST_SIZE:
+        raise ValueError(f"{name}: expected numbers up to {LARGEST_SIZE}, found {values}")
 
 
 def check_tensor(x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 3) -> None:

@@ -1,7 +1,8 @@
 """The command line: parse, call, exit code. Every option has the name of the keyword that it feeds.
 
-Exit status: 0 done; 1 an error of the machine or of ours; 2 an input or option that cannot be used; 3 a result that
-cannot be written; 130 stopped with Ctrl-C. Errors are one line on standard error; `LRHDR_DEBUG=1` adds the traceback.
+Exit status: 0 done; 1 an error of the machine (memory, reading, a worker that died) or of ours ("internal error"); 2 an
+input or option that cannot be used; 3 a result that cannot be written; 130 stopped with Ctrl-C. Errors are one line on
+standard error; `LRHDR_DEBUG=1` adds the traceback.
 
 The commands are in `lrhdr.commands`, a file each.
 """
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import NoReturn
 
 from lrhdr._version import __version__
@@ -96,8 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     parser = build_parser()
+    name = ""
     try:
         options = parser.parse_args(arguments)
+        name = options.command or ""
         if options.command is None:
             parser.print_help()
             return 2
@@ -119,12 +124,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 1)
     except MemoryError:
-        return _fail("out of memory; --tile 512 needs less", 1)
-    except RuntimeError as error:
-        # PyTorch has no type of its own for a failed allocation on the CPU.
-        if "allocate" in str(error) or "out of memory" in str(error):
-            return _fail("out of memory; --tile 512 needs less", 1)
-        raise
+        return _fail(_out_of_memory(name), 1)
+    except BrokenExecutor:
+        return _fail(
+            "a worker process died (killed, or out of memory); what is finished is kept, the same command goes on from "
+            "here; fewer --workers need less memory",
+            1,
+        )
+    except Exception as error:
+        # PyTorch and OpenCV have no type of their own for a failed allocation on the CPU.
+        if re.search(r"allocate|out of memory|insufficient memory", str(error), re.IGNORECASE):
+            return _fail(_out_of_memory(name), 1)
+        return _fail(f"{type(error).__name__}: {error} (LRHDR_DEBUG=1 shows where)", 1, "internal error: ")
+
+
+def _out_of_memory(command: str) -> str:
+    less = {
+        "train": "a smaller batch or crop, or a larger accumulate, in the configuration needs less",
+        "ablate": "fewer --workers need less",
+        "train-interpolator": "a smaller batch or crop in the configuration needs less",
+        "synthesize": "fewer --workers or a smaller --size need less",
+        "recomplete": "fewer --workers need less",
+        "reconstruct": "--tile 512 needs less",
+        "evaluate": "smaller frames need less",
+    }
+    return f"out of memory; {less.get(command, 'smaller frames or fewer --workers need less')}"
 
 
 def _fail(message: str, status: int, kind: str = "error: ") -> int:

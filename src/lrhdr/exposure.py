@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LARGEST_RATIO = 2.0**40
+"""Of the longest exposure to the shortest; chosen by us: above any camera's, and far inside float32."""
+
+
 def interpolation_pairs(n_exposures: int) -> tuple[tuple[int, int, float], ...]:
     """The same-exposure pairs around the reference from which frames at its time are interpolated.
 
@@ -82,7 +86,8 @@ class ExposureSchedule:
         """Check the values.
 
         Raises:
-            InputError: fewer than two exposures, one not finite or not > 0, all equal, or `start` outside the period.
+            InputError: fewer than two exposures, one not finite or not > 0, all equal, a ratio above
+                `LARGEST_RATIO`, or `start` outside the period.
         """
         object.__setattr__(self, "exposures", tuple(float(e) for e in self.exposures))
         if len(self.exposures) < 2:
@@ -91,6 +96,10 @@ class ExposureSchedule:
             raise InputError(f"exposures: expected finite numbers > 0, found {list(self.exposures)}")
         if max(self.exposures) / min(self.exposures) < 1.005:
             raise InputError(f"exposures: expected different exposures, found {list(self.exposures)}: nothing to merge")
+        if max(self.exposures) / min(self.exposures) > LARGEST_RATIO:
+            raise InputError(
+                f"exposures: expected a ratio of at most 2^{math.log2(LARGEST_RATIO):.0f}, found {list(self.exposures)}"
+            )
         if not 0 <= self.start < len(self.exposures):
             raise InputError(f"start: expected 0 to {len(self.exposures) - 1}, found {self.start}")
 

@@ -121,7 +121,12 @@ class Evaluation:
             pasted = bool(data["settings"].get("composite", False))
             frames = [FrameRecord(**_record(r, _FRAME_KEYS, pasted)) for r in data["frames"]]
             clips = [ClipRecord(**_record(r, _CLIP_KEYS, pasted)) for r in data["clips"]]
-            return cls(dict(data["settings"]), frames, clips)
+            settings = dict(data["settings"])
+            tables = ("protocol", "clips", "data", "versions", "machine", "display", "camera")
+            wrong = [key for key in tables if not isinstance(settings.get(key, {}), dict)]
+            if wrong:
+                raise ValueError(f"{wrong[0]} is no table")
+            return cls(settings, frames, clips)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{name}: expected the JSON of lrhdr evaluate, found something else ({error})") from error
 
@@ -196,5 +201,12 @@ def _flat(record: FrameRecord | ClipRecord, keys: tuple[str, ...]) -> dict[str, 
 def _record(values: Mapping[str, Any], keys: tuple[str, ...], pasted: bool) -> dict[str, Any]:
     found = {"composite": pasted, **{k: v for k, v in values.items() if k in keys}}
     found["stops"] = tuple(float(s) for s in values["stops"])
+    number = (int, float)
+    kinds: dict[str, Any] = {
+        "index": int, "seconds": number, "boundary": bool, "composite": bool, "interpolation_seconds": number
+    }  # fmt: skip
+    for key, value in found.items():
+        if key != "stops" and not isinstance(value, kinds.get(key, str)):
+            raise ValueError(f"{key} is {value!r}")
     found["metrics"] = {k: float(v) for k, v in values.items() if k not in keys}
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,10 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     if not path.is_file():
         raise WeightsError(f"weights {text!r}: expected one of {bundled_names()} or a .safetensors file, found neither")
     if path.suffix != ".safetensors":
-        raise WeightsError(f"{path}: expected a .safetensors file (pickled checkpoints are not opened)")
+        raise WeightsError(
+            f"{path}: expected a .safetensors file (pickled checkpoints are not opened); to convert one: "
+            "torch.load(FILE, weights_only=True), then lrhdr.weights.save_weights (docs/reliability.md)"
+        )
     return path
 
 
@@ -106,14 +110,18 @@ def load_pretrained(name_or_path: str | os.PathLike[str] = "compact-2exp") -> tu
     """
     path = resolve(name_or_path)
     record = load_record(path)
-    try:
-        model = LRHDR(LRHDRConfig.from_dict(record.config))
-    except ValueError as error:
-        raise WeightsError(f"{path}: {error}") from None
     with safe_open(path, framework="pt") as file:
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     try:
+        config = LRHDRConfig.from_dict(record.config)
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nothing is copied
+            # Names and shapes only: a record that does not fit its file must not decide how much memory is taken.
+            LRHDR(config).load_state_dict(state, strict=True)
+        model = LRHDR(config)
         model.load_state_dict(state, strict=True)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise WeightsError(f"{path}: {' '.join(str(error).split())}") from None
     except RuntimeError as error:
         raise WeightsError(
             f"{path}: tensors do not fit the record's configuration: {' '.join(str(error).split())}"

@@ -14,9 +14,8 @@ Sample `index` depends on the settings and (seed, index) only, not on the number
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from lrhdr.data.base import NO_FRAMES, Sample
 from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
 from lrhdr.io.atomic import clear_stale, write_bytes
+from lrhdr.processes import process_pool
 
 __all__ = [
     "CachedSamples",
@@ -106,6 +106,35 @@ def count_in(path: Path, tensor: str = "target") -> int:
             return int(shard.get_slice(tensor).get_shape()[0])
     except SafetensorError:
         return 0
+
+
+def _checked_length(file: Path, folder: Path) -> int:
+    """How many samples a shard holds, after checking that its tensors belong together.
+
+    Raises:
+        InputError: a damaged shard, or one of another layout.
+    """
+    try:
+        with safe_open(str(file), framework="pt") as shard:
+            shapes = {
+                k: tuple(shard.get_slice(k).get_shape()) for k in ("window", "interpolated", "exposures", "target")
+            }
+            tags = json.loads((shard.metadata() or {})["tags"])
+        count, frames = shapes["exposures"]
+        _, _, height, width = shapes["target"]
+        fits = (
+            shapes["target"] == (count, 3, height, width)
+            and shapes["window"] == (count, frames, 3, height, width)
+            and shapes["interpolated"] == (count, frames // 2, 3, height, width)
+            and isinstance(tags, list)
+            and len(tags) == count
+        )
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{file}: damaged ({reason}); remove it, and the same command makes it again") from None
+    if not fits:
+        raise InputError(f"{folder}: expected shards of samples, found {file.name} of another layout")
+    return int(count)
 
 
 _worker_maker: SampleMaker | None = None
@@ -204,8 +233,7 @@ def build_cache(
         for number, indices in todo:
             _write_shard(maker, folder, number, indices, advance)
         return folder
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:
+    with process_pool(workers, _start_worker, (job,)) as pool:
         futures = [pool.submit(_worker_shard, str(folder), number, indices) for number, indices in todo]
         for future in as_completed(futures):
             advance(future.result())
@@ -245,17 +273,17 @@ class CachedSamples:
     def __init__(self, path: Path | str, *, aligned: bool = False) -> None:
         folder = Path(path)
         try:
-            self.manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text())
-        except (OSError, json.JSONDecodeError) as error:
+            self.manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise InputError(f"{folder}: expected a sample cache with {_MANIFEST} ({error})") from error
-        if self.manifest.get("format") != _FORMAT:
-            raise InputError(f"{folder}: expected cache format {_FORMAT}, found {self.manifest.get('format')}")
+        found = self.manifest.get("format") if isinstance(self.manifest, dict) else self.manifest
+        if found != _FORMAT:
+            raise InputError(f"{folder}: expected cache format {_FORMAT}, found {found}")
         self._files = sorted(folder.glob("shard-*.safetensors"))
         self._where: list[tuple[int, int]] = []
         self.shard_lengths: dict[int, int] = {}
         for number, file in enumerate(self._files):
-            with safe_open(str(file), framework="pt") as shard:
-                length = int(shard.get_slice("target").get_shape()[0])
+            length = _checked_length(file, folder)
             self._where.extend((number, i) for i in range(length))
             self.shard_lengths[int(file.stem.removeprefix("shard-"))] = length
         if not self._where:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 
 import cv2
 import torch
+
+from lrhdr.processes import process_pool
 
 Job = Callable[[int, int, int], int]
 """(shard number, index of its first sample, samples in it) to samples done; a picklable callable."""
@@ -61,7 +62,6 @@ def _run(todo: Sequence[tuple[int, int, int]], job: Job, workers: int) -> Iterat
         for shard in todo:
             yield job(*shard)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with process_pool(workers, _one_thread) as pool:
         for future in as_completed([pool.submit(job, *shard) for shard in todo]):
             yield future.result()

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lrhdr.cache import interpolator_file
-from lrhdr.checks import WeightsError
+from lrhdr.checks import WeightsError, check_sizes
 from lrhdr.interpolate.base import Interpolator
 from lrhdr.interpolate.compact import CompactInterpolator
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet
@@ -66,10 +66,14 @@ def build_network(architecture: str, config: dict[str, Any]) -> nn.Module:
     Raises:
         ValueError: unknown architecture or a configuration that does not fit it.
     """
-    if architecture not in _NETWORKS:
+    if architecture not in ARCHITECTURES:
         raise ValueError(f"expected an architecture of {', '.join(ARCHITECTURES)}, found {architecture!r}")
-    with torch.device("meta"):
-        return _NETWORKS[architecture](config)
+    check_sizes(config)
+    try:
+        with torch.device("meta"):
+            return _NETWORKS[architecture](config)
+    except (TypeError, AttributeError, RuntimeError, OverflowError) as error:  # sizes that are no sizes
+        raise ValueError(f"no {architecture} network has this configuration ({' '.join(str(error).split())})") from None
 
 
 def compare_shapes(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:

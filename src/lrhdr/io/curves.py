@@ -78,7 +78,7 @@ def _read(path: Path) -> NDArray[np.float64]:
         return np.asarray(reader(path), np.float64)
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
+    except Exception as error:  # whatever a foreign file makes a parser stumble over
         raise InputError(f"{path}: cannot be read as a response curve ({_first_line(error)})") from error
 
 

@@ -12,8 +12,11 @@ names the file, what was found and what was expected: raw files, CMYK, other sam
 
 from __future__ import annotations
 
+import math
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,6 +54,15 @@ LDR_GAMMA = 2.2
 _INTEGER_MAX = {"uint8": 255.0, "uint16": 65535.0}
 _FLOAT_SAMPLES = frozenset({"half", "float"})
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+MAX_PIXELS = 2**27
+"""The largest frame that is read, in pixels (16384x8192); chosen by us, so that a damaged header cannot ask for more
+memory than a machine has."""
+
+_FREE_BYTES = 2**26
+_MOST_PER_BYTE = 2**14
+"""A header may claim `_FREE_BYTES` of pixels, and beyond that so many per byte of file: 16 times what deflate reaches
+on an empty picture."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +115,8 @@ def read_info(path: str | os.PathLike[str]) -> ImageInfo:
         InputError: missing, not an image, truncated, or of a kind that is not supported.
     """
     file = Path(path)
-    image = _open(file)
-    try:
+    with _opened(file) as image:
         return _info(file, image.spec())
-    finally:
-        image.close()
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
@@ -199,14 +208,11 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8] | NDArray[n
 
 
 def _read(file: Path) -> tuple[NDArray[np.float32], ImageInfo]:
-    image = _open(file)
-    try:
+    with _opened(file) as image:
         spec = image.spec()
         info = _info(file, spec)
         raw: Any = image.read_image(0, 0, 0, spec.nchannels, spec.format)
         message = _one_line(image.geterror())
-    finally:
-        image.close()
     # A decoder may return pixels and report damage all the same: a truncated JPEG comes back filled up with grey.
     if raw is None or (message and "extraneous bytes before marker 0xd9" not in message):
         raise InputError(
@@ -217,6 +223,19 @@ def _read(file: Path) -> tuple[NDArray[np.float32], ImageInfo]:
     if info.sample in _INTEGER_MAX:
         rgb /= np.float32(_INTEGER_MAX[info.sample])
     return np.ascontiguousarray(_oriented(rgb, info.orientation)), info
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """An open image; what OpenImageIO stumbles over inside becomes an `InputError`."""
+    try:
+        image = _open(file)
+        try:
+            yield image
+        finally:
+            image.close()
+    except UnicodeDecodeError:  # names or messages that quote a damaged header
+        raise InputError(f"{file}: found a damaged header (text that is none), expected a valid image") from None
 
 
 def _open(file: Path) -> Any:
@@ -248,11 +267,12 @@ def _info(file: Path, spec: Any) -> ImageInfo:
     if spec.depth > 1 or spec.deep:
         raise InputError(f"{file}: found a volume or deep image, expected a flat one")
     _colour_channels(file, spec)
+    _check_size(file, spec)
     orientation = spec.get_int_attribute("Orientation", 1)
     orientation = orientation if 1 <= orientation <= 8 else 1
     height, width = (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
     seconds, iso, f_number = (
-        value if value > 0 else None
+        value if value > 0 and math.isfinite(value) else None
         for value in (
             spec.get_float_attribute("ExposureTime", 0.0),
             float(spec.get_int_attribute("Exif:PhotographicSensitivity", 0)),
@@ -260,6 +280,16 @@ def _info(file: Path, spec: Any) -> ImageInfo:
         )
     )
     return ImageInfo(file, height, width, spec.nchannels, sample, orientation, seconds, iso, f_number)
+
+
+def _check_size(file: Path, spec: Any) -> None:
+    """Refuse a header that claims more pixels than a frame has, or than its file can hold."""
+    found = f"{file}: found a header of {spec.width}x{spec.height} pixels"
+    if spec.width * spec.height > MAX_PIXELS:
+        raise InputError(f"{found}, expected at most {MAX_PIXELS:,} pixels")
+    claimed, stored = spec.image_bytes(True), file.stat().st_size
+    if claimed > max(_FREE_BYTES, _MOST_PER_BYTE * stored):
+        raise InputError(f"{found} in {stored} bytes, expected more data (damaged?)")
 
 
 def _colour_channels(file: Path, spec: Any) -> list[int]:

@@ -80,7 +80,7 @@ def _lut(ocio: Any, path: Path) -> Look:
     transform.setInterpolation(ocio.INTERP_BEST)
     try:
         processor = ocio.Config.CreateRaw().getProcessor(transform).getDefaultCPUProcessor()
-    except (ocio.Exception, ocio.ExceptionMissingFile) as error:
+    except (ocio.Exception, ocio.ExceptionMissingFile, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a LUT, found a file that is none ({_last_line(error)})") from error
     return Look(str(path), False, _applied(processor), hashlib.sha256(content).hexdigest())
 

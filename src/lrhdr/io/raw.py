@@ -9,7 +9,10 @@ frames. Colours are Rec. 709 primaries by the camera's matrix.
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,7 @@ def raw_info(path: str | os.PathLike[str]) -> ImageInfo:
         turned = sizes.flip in (5, 6)
         height, width = (sizes.width, sizes.height) if turned else (sizes.height, sizes.width)
         seconds, iso, f_number = (
-            float(value) if value and value > 0 else None
+            float(value) if value and 0 < value < math.inf else None
             for value in (other.shutter_speed, other.iso_speed, other.aperture)
         )
     return ImageInfo(file, height, width, 3, "raw", 1, seconds, iso, f_number)
@@ -86,22 +89,21 @@ def read_raw(path: str | os.PathLike[str], white_balance: WhiteBalance) -> NDArr
     with _opened(file) as raw:
         import rawpy
 
-        try:
-            codes = raw.postprocess(
-                gamma=(1, 1),
-                no_auto_bright=True,
-                adjust_maximum_thr=0.0,
-                user_wb=list(white_balance),
-                highlight_mode=rawpy.HighlightMode.Clip,
-                output_color=rawpy.ColorSpace.sRGB,  # its primaries; the curve is linear
-                output_bps=16,
-            )
-        except rawpy.LibRawError as error:
-            raise InputError(f"{file}: found damaged or truncated raw data, expected a complete image") from error
+        codes = raw.postprocess(
+            gamma=(1, 1),
+            no_auto_bright=True,
+            adjust_maximum_thr=0.0,
+            user_wb=list(white_balance),
+            highlight_mode=rawpy.HighlightMode.Clip,
+            output_color=rawpy.ColorSpace.sRGB,  # its primaries; the curve is linear
+            output_bps=16,
+        )
     return np.asarray(codes, np.float32) / np.float32(65535)
 
 
-def _opened(file: Path) -> Any:
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """An open raw file; LibRaw's errors, which come from wherever it first reads, become an `InputError`."""
     if not file.is_file():
         raise InputError(f"{file}: expected a raw image, found {'a folder' if file.is_dir() else 'nothing'}")
     try:
@@ -109,6 +111,13 @@ def _opened(file: Path) -> Any:
     except ImportError:
         raise InputError(f"{file}: raw images need rawpy: pip install 'lrhdr[raw]'") from None
     try:
-        return rawpy.imread(str(file))
+        raw = rawpy.imread(str(file))
     except (rawpy.LibRawError, OSError) as error:
         raise InputError(f"{file}: found no readable raw image, expected a valid {file.suffix} file") from error
+    with raw:
+        try:
+            yield raw
+        except (rawpy.LibRawError, rawpy.NotSupportedError, OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{file}: found damaged or truncated raw data, expected a complete image") from error

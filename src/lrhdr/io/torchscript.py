@@ -35,8 +35,11 @@ def is_torchscript(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a ZIP archive with a program in it."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def read_torchscript(path: str | os.PathLike[str]) -> dict[str, Tensor]:

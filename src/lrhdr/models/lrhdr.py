@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lrhdr.checks import InputError, check_tensor
+from lrhdr.checks import InputError, check_sizes, check_tensor
 from lrhdr.entmax import ALPHA, entmax
 from lrhdr.exposure import interpolated_exposures
 from lrhdr.models.accr import ACCR, ACCRConfig
@@ -118,6 +118,7 @@ class LRHDRConfig:
         """
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
+        check_sizes(values)
         if unknown:
             raise ValueError(f"configuration: unknown keys {unknown}, expected {sorted(known)}")
         given = dict(values)

@@ -1,0 +1,87 @@
+"""Tables of the speed benchmark: from a result to marked blocks, and the committed docs hold the committed result."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "benchmarks" / "results" / "speed.json"
+
+
+@pytest.fixture(name="tables", scope="module")
+def load_tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("speed_tables", ROOT / "benchmarks" / "speed_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def values(seconds: float) -> dict[str, Any]:
+    return {"frame": {"median": seconds, "min": seconds, "max": seconds}}
+
+
+def result() -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
+    for size, seconds in (([640, 360], 0.25), ([1280, 720], 1.0), ([3840, 2160], 9.9)):
+        for cores in (1, 2):
+            base = {"size": size, "exposures": 2, "cores": cores, "peak_gib": 1.25}
+            ours = {"kind": "ours", "backend": "torch", "quality": "best", "network_gmac": 37.8, "parameters": 1}
+            counted = {"interpolation_gmac": 2.2} if cores == 1 else {}
+            rows.append({**base, **ours, **counted, "values": values(seconds / cores)})
+            for layout, slower in (("channels_last", 4.0), ("planar", 5.0)):
+                if size != [3840, 2160]:
+                    yard = {"kind": "yardstick", "layout": layout, "values": values(slower * seconds / cores)}
+                    rows.append({**base, **yard})
+            ends.append({**base, "quality": "best", "seconds": 1.1 * seconds / cores, "first": 3.14, "total": 9.0})
+    machine = {"processor": "a", "capability": "AVX2", "cores": 2, "python": "3", "torch": "2", "lrhdr": "0"}
+    peak = {"1": {"matmul": 100.0, "conv": 160.0, "best": 160.0}, "2": {"matmul": 200.0, "conv": 320.0, "best": 320.0}}
+    load = {"before": 0.1, "after": 1.0, "seconds": 60.0}
+    return {"machine": machine, "repeats": 3, "peak_gflops": peak, "rows": rows, "end_to_end": ends, "load": load}
+
+
+def test_the_faster_layout_is_the_yardstick(tables: ModuleType) -> None:
+    row = "| 1280x720 | 2 | 1 | torch | 1.00 | 1.00 | 40.0 | 80 | 50 % | 1.25 | 4.00 | 0.25 |"
+    assert row in tables.render(result())
+    assert "| 3840x2160 | 2 | 2 | torch | 4.95 | 0.20 | 40.0 | 16 | 5 % | 1.25 | – | – |" in tables.render(result())
+
+
+def test_targets_are_compared_with_what_was_reached(tables: ModuleType) -> None:
+    text = tables.summary(result())
+    assert "1280x720, 2 exposures, 1 core, end to end: 1.10 s, 0.28 of the yardstick's 4.00 s (target" in text
+    assert "two cores against one, 2 exposures: 2.00 times" in text
+    assert "start to first frame, 1280x720, two cores: 3.1 s" in text
+    assert "3840x2160, 2 exposures, 1 core: peak memory 1.34 GB" in text
+    assert "3840x2160 against 640x360, 2 exposures, 2 cores: 1.10 times the time per pixel" in text
+
+
+def test_marked_blocks_are_rewritten_and_nothing_else(tables: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "speed.md"
+    page.write_text(
+        "a\n<!-- speed:summary -->\nold\n<!-- /speed:summary -->\nb\n<!-- speed:cost -->\n<!-- /speed:cost -->\n"
+    )
+    (tmp_path / "README.md").write_text("no marks")
+    assert tables.write_tables(result(), tmp_path) == [page]
+    text = page.read_text()
+    assert text.startswith("a\n<!-- speed:summary -->\n- 1280x720")
+    assert "old" not in text
+    assert "\nb\n" in text
+    assert "1.10 s per frame on one core, 0.55 s on two (HDRFlow's layers alone: 4.00 s on one)" in text
+    assert (tmp_path / "README.md").read_text() == "no marks"
+
+
+@pytest.mark.parametrize("name", ["docs/speed.md", "README.md"])
+def test_the_docs_hold_the_committed_result(tables: ModuleType, name: str) -> None:
+    if not RESULT.is_file():
+        pytest.skip("no committed result")
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert tables.fill(text, json.loads(RESULT.read_text(encoding="utf-8"))) == text

@@ -22,9 +22,6 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
-from fileseq.constants import PAD_STYLE_HASH1
-from fileseq.exceptions import FileSeqException
-from fileseq.filesequence import FileSequence
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
@@ -294,6 +291,11 @@ def _folder_frames(folder: Path) -> list[Path]:
 
 def _pattern_frames(pattern: Path) -> list[Path]:
     """The files on disk that fit a pattern of numbered frames, in order."""
+    # Imported here: its parser takes a third of a second, and only patterns need it.
+    from fileseq.constants import PAD_STYLE_HASH1
+    from fileseq.exceptions import FileSeqException
+    from fileseq.filesequence import FileSequence
+
     try:
         found = FileSequence.findSequenceOnDisk(str(pattern), strictPadding=True, pad_style=PAD_STYLE_HASH1)
     except (FileSeqException, OSError) as error:

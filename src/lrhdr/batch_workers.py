@@ -88,6 +88,11 @@ class LocalEngine:
         """See `Engine`."""
         return self._limit - sum(w.task is not None for w in self._workers)
 
+    @property
+    def processes(self) -> list[int]:
+        """Ids of the worker processes."""
+        return [worker.pid for worker in self._workers]
+
     def submit(self, task: Task) -> None:
         """See `Engine`."""
         idle = next((w for w in self._workers if w.task is None), None)
@@ -136,6 +141,12 @@ class _Worker:
         )
         self._process.start()
         theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
 
     def give(self, task: Task) -> bool:
         """Hand it a task; False if it is gone."""

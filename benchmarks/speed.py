@@ -44,7 +44,8 @@ from speed_tables import BEGIN, render, summary, write_tables
 
 HERE = Path(__file__).parent
 SIZES = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
-VARIANTS = (("torch", "best"), ("torch", "fast"), ("onnx", "best"))
+VARIANTS = (("torch", "best"), ("torch", "fast"), ("onnx", "best"), ("compile", "best"), ("plain", "best"))
+"""Backends and qualities; "plain" is the network layer by layer over whole maps, for comparison only."""
 LAYOUTS = ("channels_last", "planar")
 LARGE = 1920 * 1080
 """Pixels above which only backend torch is measured: the others and the yardstick hold whole full-resolution maps."""
@@ -87,7 +88,7 @@ class Row:
             key: {f.__name__: f([r[key] for r in self.runs]) for f in (statistics.median, min, max)}
             for key in self.runs[0]
         }
-        return {**self.row, **self.about, **last, "values": values}
+        return {**self.about, **self.row, **last, "values": values}
 
 
 def _environment(cores: int) -> dict[str, str]:
@@ -117,6 +118,8 @@ def network_rows(sizes: Any, exposures: Any, cores: Any, variants: Any, repeats:
                 base = {"size": list(size), "exposures": n, "cores": count}
                 wanted = [v for v in variants if not large or v[0] == "torch"]
                 rows = [Row(kind="ours", backend=b, quality=q, **base) for b, q in wanted]
+                if count > 1 and not large:  # what frames at once gain over threads that share a frame
+                    rows.append(Row(kind="ours", backend="torch", quality="best", at_once=1, **base))
                 rows += [Row(kind="yardstick", layout=layout, **base) for layout in (() if large else LAYOUTS)]
                 for _ in range(repeats):
                     for row in rows:
@@ -170,6 +173,28 @@ def end_to_end(size: tuple[int, int], n: int, cores: int, frames: int, quality: 
     }  # fmt: skip
 
 
+def fast_quality() -> dict[str, float]:
+    """What quality "fast" costs on the bundled clip, PSNR_T in dB over the frames that have a truth."""
+    from lrhdr.backends import BackendChoice
+    from lrhdr.demo import CLIP, load_truth, mean_psnr_mu
+    from lrhdr.io.sources import open_frames
+    from lrhdr.pipeline import Reconstructor
+    from lrhdr.run_options import RunOptions, find_schedule
+
+    source, truth = open_frames(CLIP), load_truth(CLIP / "truth")
+    schedule = find_schedule(source, str(CLIP), RunOptions())
+    skip = set(range(source.n_frames)) - set(truth)
+    frames = {}
+    for quality in ("best", "fast"):
+        choice = BackendChoice("torch", quality)
+        tool = Reconstructor.from_pretrained(f"compact-{schedule.n_exposures}exp", backend=choice, at_once=1)
+        frames[quality] = {o.index: o.radiance for o in tool.reconstruct(source, schedule, skip=skip)}
+    return {
+        "best": mean_psnr_mu(frames["best"], truth), "fast": mean_psnr_mu(frames["fast"], truth),
+        "between": mean_psnr_mu(frames["fast"], frames["best"]), "frames": len(truth),
+    }  # fmt: skip
+
+
 def machine() -> dict[str, Any]:
     import torch
 
@@ -193,7 +218,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", metavar="WxH", help="default: all four")
     parser.add_argument("--exposures", nargs="+", type=int, default=[2, 3])
     parser.add_argument("--cores", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--backends", nargs="+", default=["torch", "onnx"], help="torch, onnx, compile")
+    parser.add_argument("--backends", nargs="+", default=["torch", "onnx", "plain"], help="torch, onnx, compile, plain")
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--frames", type=int, default=12, help="of an end-to-end clip (a third of it at 3840x2160)")
     parser.add_argument("--json", type=Path, help="keep the result")
@@ -212,7 +237,7 @@ def main() -> None:
         sizes = tuple((int(w), int(h)) for w, h in (s.split("x") for s in options.sizes))
     repeats = options.repeats or (1 if options.quick else 3)
     cores = tuple(c for c in options.cores if c <= (os.cpu_count() or 1))
-    variants = [v for v in (*VARIANTS, ("compile", "best")) if v[0] in options.backends]
+    variants = [v for v in VARIANTS if v[0] in options.backends]
     before, started = os.getloadavg(), time.time()
     result: dict[str, Any] = {"machine": machine(), "repeats": repeats, "quick": options.quick}
     result["peak_gflops"] = peaks(repeats, cores)
@@ -227,6 +252,7 @@ def main() -> None:
         for q in ("best", "fast")
         if q == "best" or size == (1280, 720)
     ]
+    result["fast"] = fast_quality()
     result["load"] = {"before": before[0], "after": os.getloadavg()[0], "seconds": time.time() - started}
     print(render(result))
     print(summary(result))

@@ -70,27 +70,35 @@ def ours(row: dict[str, Any]) -> tuple[Measure, dict[str, Any]]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from lrhdr import ExposureSchedule, Reconstructor
-    from lrhdr.backends import BackendChoice
+    from lrhdr.backends import BackendChoice, TorchMethod
     from lrhdr.cost import measure_cost
-    from lrhdr.models.lrhdr import LRHDRConfig
-    from lrhdr.weights import load_record
+    from lrhdr.weights import load_pretrained
     from lrhdr.workers import plan_workers
 
     n, (width, height) = row["exposures"], row["size"]
     weights = f"compact-{n}exp"
-    plan = plan_workers(width * height, threads=row["cores"])
+    plan = plan_workers(width * height, workers=row.get("at_once"), threads=row["cores"])
     said: list[str] = []
-    reconstructor = Reconstructor.from_pretrained(
-        weights,
+    model, record = load_pretrained(weights)
+    method: Any = model
+    if row["backend"] == "plain":  # layer by layer over whole maps: what it was before the strips
+        torch.set_num_threads(plan.threads)
+        method = TorchMethod(model, torch.device("cpu"), compiled=False, half=False)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        choice = None
+    else:
+        choice = BackendChoice(row["backend"], row["quality"])
+    reconstructor = Reconstructor(
+        method,
+        record.interpolator,
         threads=plan.threads,
         at_once=plan.workers,
-        backend=BackendChoice(row["backend"], row["quality"]),
+        backend=choice,
         notify=said.append,
     )
     schedule = ExposureSchedule.from_stops(stops(n))
     frames = clip(height, width, BATCH + n if row["cores"] > 1 else 2 * n - 1, schedule.relative)
-    config = LRHDRConfig.from_dict(load_record(weights).config)
-    network = measure_cost(config, height, width)
+    network = measure_cost(model.config, height, width)
     about = {"network_gmac": network.macs / 1e9, "parameters": network.parameters, "said": said}
     about |= {"at_once": plan.workers, "threads": plan.threads}
     if row["cores"] > 1:

@@ -12,7 +12,7 @@ Input: (H, W, 3) numpy (uint8, uint16, float) or (3, H, W) torch, RGB, gamma-enc
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
 from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_window
 from lrhdr.models.lrhdr import LRHDR
+from lrhdr.models.streaming import StreamingLRHDR
 from lrhdr.noise import frame_noise, noise_level, window_noise
 from lrhdr.stabilise import stabilise_window
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
@@ -48,6 +49,9 @@ NETWORK = "lrhdr"
 
 DEFAULT_INTERPOLATOR = "compact"
 """What methods without weights of their own use: the best completion of those that come with the package."""
+
+MOST_THREADS = 1024
+"""Chosen by us: PyTorch takes any number and dies of one that the machine cannot start."""
 
 OVERLAP = 64
 """Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
@@ -168,6 +172,9 @@ class Reconstructor:
         self.keep_maps = keep_maps
         self.composite = composite
         self.stabilise_window = stabilise_window
+        # Frames may stay where they are, if nothing but the executor in strips looks at the window.
+        plain = tile is None and not composite and not stabilise_window and not self.aligned
+        self._lean = plain and isinstance(self.method, StreamingLRHDR)
         if tile is not None:
             check_tiles(tile, overlap, self.multiple)
         if at_once is not None and at_once < 1:
@@ -257,13 +264,23 @@ class Reconstructor:
             outputs = run(*padded)
         else:
             outputs = run_tiled(run, padded, tile=self.tile, overlap=self.overlap, multiple=self.multiple)
-        hdr = outputs[0][..., :height, :width].float()
-        if not torch.isfinite(hdr).all():
-            raise LrhdrError(f"{self.name}: returned NaN or infinite radiance")
+        hdr = self._checked(outputs[0][..., :height, :width])
         if self.composite:
             hdr = composite_with_reference(hdr, window[:, window.shape[1] // 2], exposures)
         weights, candidates = (outputs[i][..., :height, :width] if len(outputs) > i else None for i in (1, 2))
         return hdr.clamp_min(0.0), weights, candidates
+
+    def _checked(self, hdr: Tensor) -> Tensor:
+        if not torch.isfinite(hdr).all():
+            raise LrhdrError(f"{self.name}: returned NaN or infinite radiance")
+        return hdr.float()
+
+    @torch.inference_mode()
+    def _in_place(self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None) -> Tensor:
+        """As `complete` and `fuse` without maps, for a method that takes frames where they lie: nothing is copied."""
+        completed = complete_window(frames, exposures, self.interpolator)[0]
+        output = self.method(frames, list(completed), exposures, **({} if noise is None else {"noise": noise}))
+        return self._checked(output.hdr).clamp_min(0.0)
 
     @torch.inference_mode()
     def complete(self, window: Tensor, exposures: Tensor) -> Tensor:
@@ -372,18 +389,23 @@ class Reconstructor:
         """Run the window of one frame."""
         index, relative = window_of.index, window_of.exposures
         self._copies.arrived()
-        window = torch.stack([h.frame for h in window_of.frames])[None]
+        frames = [h.frame for h in window_of.frames]
         exposures = torch.tensor([relative], dtype=torch.float32, device=self.device)
         noise = None
         if window_of.frames[0].noise is not None:
             noise = window_noise(torch.stack([h.noise for h in window_of.frames if h.noise is not None], dim=1))
             noise = noise.to(self.device)
-        if self.stabilise_window:
-            window = stabilise_window(window, exposures)
         keep = self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps
+        weights = candidates = None
         try:
-            completed = self.complete(window, exposures)
-            hdr, weights, candidates = self._fuse(window, completed, exposures, maps=keep, noise=noise)
+            if self._lean and not keep:
+                hdr = self._in_place(frames, exposures, noise)
+            else:
+                window = torch.stack(frames)[None]
+                if self.stabilise_window:
+                    window = stabilise_window(window, exposures)
+                completed = self.complete(window, exposures)
+                hdr, weights, candidates = self._fuse(window, completed, exposures, maps=keep, noise=noise)
         except LrhdrError as error:
             raise type(error)(f"frame {index}: {error}") from error
         maps: dict[str, Any] = {}
@@ -415,11 +437,11 @@ def set_threads(threads: int) -> None:
     """Set the thread counts of PyTorch and OpenCV for this process.
 
     Raises:
-        InputError: fewer than one.
+        InputError: fewer than one, or more than `MOST_THREADS`.
     """
     import cv2
 
-    if threads < 1:
-        raise InputError(f"threads: expected 1 or more, found {threads}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads: expected 1 or more, up to {MOST_THREADS}, found {threads}")
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

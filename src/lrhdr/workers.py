@@ -22,6 +22,9 @@ Result = TypeVar("Result")
 BYTES_PER_PIXEL = 280
 """Memory that one more frame in the works takes, per pixel; measured with the bundled networks (`docs/speed.md`)."""
 
+MOST = 1024
+"""Workers or threads that can be asked for; chosen by us."""
+
 MEMORY_PER_CORE = 1.25e9
 """Bytes that a run may take per core before it computes fewer frames at once, with more threads each. Chosen by us: two
 cores then stay within 2.5 GB at 3840x2160."""
@@ -103,11 +106,11 @@ def plan_workers(
         The plan. Workers that were asked for are kept, and each has one thread at least.
 
     Raises:
-        InputError: a count below 1.
+        InputError: a count below 1 or above `MOST`.
     """
     for name, value in (("workers", workers), ("threads", threads)):
-        if value is not None and value < 1:
-            raise InputError(f"{name}: expected 1 or more, found {value}")
+        if value is not None and not 1 <= value <= MOST:
+            raise InputError(f"{name}: expected 1 or more, up to {MOST}, found {value}")
     cores = free_cores() if cores is None else cores
     total = threads or max(cores, workers or 1)
     if workers is None:

@@ -72,6 +72,19 @@ def test_frames_at_once_are_bit_for_bit_those_one_by_one(quality: str) -> None:
     np.testing.assert_array_equal(one[2].weights, several[2].weights)
 
 
+@pytest.mark.parametrize("n_exposures", [2, 3])
+def test_frames_that_stay_where_they_are_give_what_a_copied_window_gives(n_exposures: int) -> None:
+    schedule = ExposureSchedule(tuple(4.0**i for i in range(n_exposures)))
+    tool = Reconstructor(network(n_exposures), "dis")
+    frames = clip(2 * n_exposures - 1, 21, 35)
+    middle = list(tool.reconstruct(frames, schedule))[n_exposures - 1]
+    stacked = torch.stack([torch.from_numpy(f).permute(2, 0, 1) / 255.0 for f in frames])[None]
+    exposures = torch.tensor([schedule.window_exposures(n_exposures - 1)])
+    hdr, weights = tool.fuse(stacked, tool.complete(stacked, exposures), exposures)
+    np.testing.assert_array_equal(middle.radiance, hdr[0].permute(1, 2, 0).numpy())
+    assert weights is not None
+
+
 def test_frames_at_once_skip_and_report_errors_as_one_by_one() -> None:
     frames = clip(8)
     some = Reconstructor(network(), "average", at_once=2).reconstruct(frames, TWO, skip={0, 3})

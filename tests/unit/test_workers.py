@@ -100,9 +100,9 @@ def test_plans() -> None:
     assert plan_workers(hd, workers=3, cores=2, memory=plenty) == WorkerPlan(3, 1)
     assert plan_workers(hd, workers=2, threads=8, cores=2, memory=plenty) == WorkerPlan(2, 4)
     assert plan_workers(10**12, cores=1, memory=plenty) == WorkerPlan(1, 1)
-    with pytest.raises(InputError, match="threads: expected 1 or more, found 0"):
+    with pytest.raises(InputError, match="threads: expected 1 or more, up to 1024, found 0"):
         plan_workers(hd, threads=0)
-    with pytest.raises(InputError, match="workers: expected 1 or more, found -1"):
+    with pytest.raises(InputError, match="workers: expected 1 or more, up to 1024, found -1"):
         plan_workers(hd, workers=-1)
 
 

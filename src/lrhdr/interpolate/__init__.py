@@ -6,7 +6,7 @@ Public names: `Interpolator`, `GuidedInterpolator`, `AverageInterpolator`, `DISI
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -69,13 +69,14 @@ def get_interpolator(name: str) -> Interpolator:
 
 
 @torch.no_grad()
-def complete_window(window: Tensor, exposures: Tensor, interpolator: Interpolator) -> Tensor:
+def complete_window(window: Tensor | Sequence[Tensor], exposures: Tensor, interpolator: Interpolator) -> Tensor:
     """Make the frames that the window lacks: each non-reference exposure at the time of the reference.
 
     For k = 1 .. N-1 the pair at offsets -k and N-k is interpolated at fraction k / N from the first (`docs/method.md`).
 
     Args:
-        window: (B, T, 3, H, W) with T = 2(N-1) + 1, gamma-encoded LDR in [0, 1], reference in the centre.
+        window: (B, T, 3, H, W) with T = 2(N-1) + 1, gamma-encoded LDR in [0, 1], reference in the centre; or, if B = 1,
+            T frames (3, H, W), which need not be copied into one tensor.
         exposures: (B, T) relative, > 0.
         interpolator: how to make them. It is told the gain that brings the pair to the window's longest exposure, and
             a guided one is shown the reference.
@@ -86,8 +87,13 @@ def complete_window(window: Tensor, exposures: Tensor, interpolator: Interpolato
     Raises:
         InputError: a window whose length is even or below 3, or exposures that do not fit it.
     """
-    check_tensor(window, "window", ndim=5)
-    batch, length = window.shape[:2]
+    if isinstance(window, Tensor):
+        check_tensor(window, "window", ndim=5)
+        batch, length = window.shape[:2]
+        columns = window.unbind(dim=1)
+    else:
+        batch, length = 1, len(window)
+        columns = tuple(frame[None] for frame in window)
     if length < 3 or length % 2 == 0:
         raise InputError(f"window: expected an odd number of frames from 3, found {length}")
     if tuple(exposures.shape) != (batch, length):
@@ -102,9 +108,9 @@ def complete_window(window: Tensor, exposures: Tensor, interpolator: Interpolato
         parts = [slice(None)] if alike else [slice(i, i + 1) for i in range(batch)]
         rows = []
         for part, gain, ratio in zip(parts, gains, ratios, strict=False):
-            pair = window[part, first], window[part, second]
+            pair = columns[first][part], columns[second][part]
             if isinstance(interpolator, GuidedInterpolator):
-                reference = window[part, centre]
+                reference = columns[centre][part]
                 rows.append(interpolator.complete(*pair, fraction, gain=gain, reference=reference, ratio=ratio))
             else:
                 rows.append(interpolator(*pair, fraction, gain=gain))

@@ -103,8 +103,14 @@ def run_child(job: dict[str, Any], answer: int) -> int:
 
 def serve() -> None:
     """Read jobs until the input ends."""
+    import importlib
+
     import cv2
     import torch
+
+    for name in ("lightning_fabric", "torch.utils.tensorboard"):  # what training imports when it starts
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
     import lrhdr.batch
     import lrhdr.batch_manifest

@@ -36,6 +36,8 @@ from samples import TINY, write_cache
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the kills need fork")
 
 FAST, SLOW = 2, 20
+WORKER_CHANGES = 6
+"""Changes of the file system that every worker of the batch comes to make: those of one task."""
 COMMANDS = ("reconstruct", "batch", "synthesize", "train")
 
 
@@ -120,7 +122,7 @@ def synthesize_job(root: Path, out: Path) -> tuple[str, Any]:
 def train_job(root: Path, out: Path) -> tuple[str, Any]:
     root.mkdir(parents=True)
     config = TrainConfig(data=str(write_cache(root / "data")), output=str(out), model=TINY)
-    values = {"data": config.data, "output": config.output, "model": TINY, "steps": 5, "batch": 2, "crop": 16}
+    values = {"data": config.data, "output": config.output, "model": TINY, "steps": 4, "batch": 2, "crop": 16}
     values |= {"warmup": 2, "validation": 2, "validate_every": 2, "log_every": 1, "checkpoint_minutes": 0.0}
     path = root / "config.json"
     path.write_text(json.dumps(values))
@@ -182,11 +184,13 @@ def assert_whole(folder: Path) -> None:
 
 
 def moments(seed: str, count: int, plain: dict[str, Any], largest: int) -> Iterator[tuple[str, float]]:
-    """Seeded moments: half at a change, a quarter within a file, a quarter by the clock."""
+    """Seeded: half at a change (batch: half of these in a worker), a quarter within a file, a quarter by the clock."""
     rng = random.Random(seed)
     for i in range(count):
-        kind = ("event", "seconds", "event", "write")[i % 4]
-        if kind == "event":
+        kind = ("event", "seconds", "worker" if seed == "batch" else "event", "write")[i % 4]
+        if kind == "worker":
+            yield kind, rng.randint(1, WORKER_CHANGES)
+        elif kind == "event":
             yield kind, rng.randint(1, plain["events"])
         elif kind == "write":
             yield kind, rng.randint(1, largest - 1)
@@ -211,14 +215,22 @@ def killed_runs(server: Server, command: str, root: Path, count: int) -> int:
             if first["status"] < 0 or kind != "seconds":
                 break
             amount *= 0.6  # it was faster this time
-        if first["status"] < 0:
+        if kind == "worker":  # the batch goes on without it
+            assert first["status"] == 0, server.said
+            assert "SIGKILL); tried again" in server.said
             killed += 1
-        else:  # FFmpeg sees a failed write, and the run ends in order; that is no kill, but the rest must hold too
-            assert kind == "write", (moment, server.said)
+        elif command == "batch" and kind == "write" and first["status"] > 0:  # workers write: all that began died
+            assert first["status"] == 2, server.said
+            assert "SIGXFSZ" in server.said
+            killed += 1
+        else:
+            assert first["status"] < 0, (moment, server.said)
+            killed += 1
         if out.is_dir():
             assert_whole(out)
-        again = server.run(*job, out)
-        assert again["status"] == 0, (moment, server.said)
+        if kind != "worker":
+            again = server.run(*job, out)
+            assert again["status"] == 0, (moment, server.said)
         found = contents(out)
         assert found.keys() == wanted.keys(), moment
         different = [name for name in wanted if found[name] != wanted[name]]

@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "noise": (0, ()),
     "entmax": (0, ()),
     "agreement": (0, ("filters", "radiometry")),
+    "allocator": (0, ()),
     "strips": (0, ("filters", "radiometry", "tonemap")),
     # floor 1: time and camera
     "exposure": (1, ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()  # PyTorch writes checksums, but does not look at them
+            if damaged is not None:
+                raise ValueError(f"{damaged} does not fit its checksum")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the unpickler stumble over
-        raise InputError(f"{path}: not a readable checkpoint ({' '.join(str(error).split())[:120]})") from None
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{path}: not a readable checkpoint ({reason}); without it, the same command starts from the beginning"
+        ) from None
     if not isinstance(state, dict) or "step" not in state:
         raise InputError(f"{path}: expected a checkpoint of `lrhdr train`, found something else")
     return state

@@ -6,6 +6,7 @@ file, where there is one); the command line prints it as one line. Broken invari
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +50,39 @@ def check_sizes(values: object, name: str = "configuration") -> None:
             check_sizes(value, name)
     elif isinstance(values, int | float) and not abs(values) <= LARGEST_SIZE:
         raise ValueError(f"{name}: expected numbers up to {LARGEST_SIZE}, found {values}")
+
+
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    dict: "a table",
+    tuple: "a list",
+}
+
+
+def check_kinds(values: Mapping[str, object], defaults: Mapping[str, object], name: str) -> None:
+    """Refuse settings from a file that are not of the kind of their defaults.
+
+    Args:
+        values: settings.
+        defaults: plain values; settings without a default here are not looked at.
+        name: of the file, for the message.
+
+    Raises:
+        InputError: text for a number and the like, a number that is not finite, or a whole one of 32 bits or more.
+    """
+    for key, value in values.items():
+        if key not in defaults:
+            continue
+        kind = list if isinstance(defaults[key], tuple) else type(defaults[key])
+        fits = isinstance(value, kind) or (kind is list and isinstance(value, tuple))
+        if kind in (int, float):
+            fits = isinstance(value, int | kind) and not isinstance(value, bool) and abs(value) < 2**31
+        if not fits:
+            word = _KINDS[tuple if kind is list else kind]
+            raise InputError(f"{name}: {key}: expected {word}, found {value!r:.60}")
 
 
 def check_tensor(x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 3) -> None:

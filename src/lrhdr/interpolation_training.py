@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lrhdr._version import __version__
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
-from lrhdr.checks import InputError, LrhdrError
+from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in
 from lrhdr.interpolate.stored import METADATA_KEY, StoredRecord
@@ -131,6 +131,7 @@ def load_interpolation_config(path: str | os.PathLike[str]) -> InterpolationTrai
     unknown = sorted(set(values) - {f.name for f in fields(InterpolationTrainConfig)})
     if unknown:
         raise InputError(f"{path}: unknown keys {unknown}")
+    check_kinds(values, asdict(InterpolationTrainConfig(data=("",), output="")), str(path))
     try:
         if "network" in values:
             values["network"] = CompactConfig.from_dict(values["network"])
@@ -328,13 +329,19 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
     step, minutes, rows = 0, 0.0, []
     if checkpoint.is_file():
         state = load_checkpoint(checkpoint)
-        if state["config"] != wanted:
-            differing = [key for key in wanted if state["config"].get(key) != wanted[key]]
-            raise InputError(f"{checkpoint}: made with other values of {differing}; use another output folder")
-        network.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, minutes, rows = int(state["step"]), float(state["minutes"]), list(state["rows"])
+        try:
+            if state["config"] != wanted:
+                differing = [key for key in wanted if state["config"].get(key) != wanted[key]]
+                raise InputError(f"{checkpoint}: made with other values of {differing}; use another output folder")
+            network.load_state_dict(state["model"])
+            average.load_state_dict(state["average"])
+            optimiser.load_state_dict(state["optimiser"])
+            step, minutes, rows = int(state["step"]), float(state["minutes"]), list(state["rows"])
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{checkpoint}: not a checkpoint of this run ({reason})") from None
         say(f"resuming at step {step} of {config.steps}")
     began, first = time.monotonic(), step
 

@@ -6,11 +6,11 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lrhdr.checks import InputError, LrhdrError
+from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.losses import LossConfig
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 
@@ -185,6 +185,7 @@ def config_from_dict(values: dict[str, Any], name: str) -> TrainConfig:
     unknown = sorted(set(values) - known)
     if unknown:
         raise InputError(f"{name}: unknown keys {unknown}")
+    check_kinds(values, asdict(TrainConfig(data="", output="")), name)
     given = dict(values)
     try:
         if isinstance(given.get("loss"), dict):

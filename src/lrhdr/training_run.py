@@ -168,12 +168,18 @@ class TrainingRun:
         self.best: dict[str, float] = {}
         if self.checkpoint.is_file():
             state = load_checkpoint(self.checkpoint)
-            _check_resume(state["config"], asdict(config), self.checkpoint)
-            self.bare.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, minutes = int(state["step"]), float(state["minutes"])
-            self.scores, self.best = dict(state.get("scores", {})), dict(state.get("best", {}))
+            try:
+                _check_resume(state["config"], asdict(config), self.checkpoint)
+                self.bare.load_state_dict(state["model"])
+                self.average.load_state_dict(state["average"])
+                self.optimiser.load_state_dict(state["optimiser"])
+                self.step, minutes = int(state["step"]), float(state["minutes"])
+                self.scores, self.best = dict(state.get("scores", {})), dict(state.get("best", {}))
+            except InputError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                reason = " ".join(str(error).split())[:120]
+                raise InputError(f"{self.checkpoint}: not a checkpoint of this run ({reason})") from None
             say(f"resuming at step {self.step} of {config.steps}")
         self.model, self.wrapped = fabric.setup(self.bare, self.optimiser)
         self.start = time.monotonic() - minutes * 60.0  # as if the earlier processes of this run had been this one
@@ -255,6 +261,17 @@ class TrainingRun:
         # A young average would remember the random start: its memory grows with the step.
         update_average(self.average, self.bare, min(config.ema, self.step / (self.step + 10.0)))
         return Losses(*(torch.stack(values).mean() for values in zip(*seen, strict=True)))
+
+    def over_processes(self, losses: Losses) -> Losses:
+        """Means over all processes, which have equal shares of a batch: the losses of the whole batch.
+
+        Every process has to call it.
+        """
+        if self.world == 1:
+            return losses
+        means = self.fabric.all_reduce(torch.stack(list(losses)), reduce_op="mean")
+        assert isinstance(means, torch.Tensor)
+        return Losses(*means)
 
     def to_device(self, sample: Sample) -> Sample:
         """A batch where the network is, completed there if that is where it is done."""

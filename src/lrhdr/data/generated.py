@@ -197,11 +197,14 @@ def build_cache(
     """
     if count < 1 or shard_size < 1 or workers < 1:
         raise InputError(f"expected count, shard_size, workers >= 1, found {count}, {shard_size}, {workers}")
-    settings = replace(
-        config or GenerationConfig(), size=size, n_exposures=n_exposures, real_video_share=real_video_share
-    )
-    if interpolator is not None:
-        settings = replace(settings, interpolator=interpolator)
+    try:
+        settings = replace(
+            config or GenerationConfig(), size=size, n_exposures=n_exposures, real_video_share=real_video_share
+        )
+        if interpolator is not None:
+            settings = replace(settings, interpolator=interpolator)
+    except ValueError as error:
+        raise InputError(f"synthesize: {error}") from None
     folder = Path(out_dir)
     job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, settings)
     manifest: dict[str, Any] = {

@@ -71,9 +71,11 @@ class GenerationConfig:
             ValueError: a value outside its range.
         """
         if self.size < 16 or self.n_exposures < 2 or self.context < 0:
-            raise ValueError(f"expected size >= 16, n_exposures >= 2, context >= 0, found {self}")
+            found = f"{self.size}, {self.n_exposures}, {self.context}"
+            raise ValueError(f"expected size >= 16, n_exposures >= 2, context >= 0, found {found}")
         if not (0 <= self.real_video_share <= 1 and 0 <= self.layers_on_video_share <= 1):
-            raise ValueError(f"expected shares in [0, 1], found {self}")
+            found = f"{self.real_video_share} and {self.layers_on_video_share}"
+            raise ValueError(f"expected shares in [0, 1], found {found}")
 
 
 def _centre_crop(x: Tensor, size: int) -> Tensor:

@@ -63,7 +63,7 @@ def read_torchscript(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError, TypeError, RuntimeError,
-            IndexError, pickle.UnpicklingError) as error:  # fmt: skip
+            IndexError, OverflowError, MemoryError, NotImplementedError, pickle.UnpicklingError) as error:  # fmt: skip
         raise InputError(f"{file}: expected a TorchScript archive, found one that cannot be read ({error})") from None
     return dict(_tensors(tree, ""))
 

@@ -40,7 +40,7 @@ from lrhdr.strips import (
 _HALO = 4
 """Rows that the wider of the decoder's two blurs reaches."""
 
-_BEHIND = 48
+_BEHIND = 20
 """Rows at half resolution for which a map must be held beside the strip: the delays of all layers, with a margin."""
 
 
@@ -62,7 +62,7 @@ class _Path:
 
     def __init__(self, accr: ACCR, height: int, width: int, strip: int, dtype: torch.dtype) -> None:
         config = accr.config
-        high, wide, room = height // 2, width // 2, strip // 2 + _BEHIND
+        high, wide, room = height // 2, width // 2, strip // 2 + _BEHIND + 2 * config.decoder_blocks
 
         def half(channels: int) -> RowBuffer:
             return RowBuffer(high, wide, channels, room, dtype)

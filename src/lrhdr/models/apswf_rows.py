@@ -37,14 +37,21 @@ class _Level:
     """One resolution: its map, the memory of its blocks, and the blocks down and up."""
 
     def __init__(
-        self, height: int, width: int, strip: int, dtype: torch.dtype, down: nn.Module, up: nn.Module | None
+        self,
+        height: int,
+        width: int,
+        strip: int,
+        dtype: torch.dtype,
+        down: nn.Module,
+        up: nn.Module | None,
+        memory: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> None:
         self.strip = strip
         self.down = [BlockRows(block, dtype) for block in down.children()]  # type: ignore[arg-type]
         self.up = [] if up is None else [BlockRows(block, dtype) for block in up.children()]  # type: ignore[arg-type]
         channels = self.down[0].conv1.weight.shape[0]
-        self.map = RowBuffer(height, width, channels, dtype=dtype)
-        self.branch = RowBuffer(height, width, channels, dtype=dtype)
+        self.map = RowBuffer(height, width, channels, dtype=dtype, memory=memory[0])
+        self.branch = RowBuffer(height, width, channels, dtype=dtype, memory=memory[1])
         self.inside = RowBuffer(height, width, channels, strip + 4, dtype)
 
     def run(self, blocks: list[BlockRows]) -> None:
@@ -92,10 +99,16 @@ class ApswfRows:
         self.candidates = apswf.head0.weight.shape[0]
         self.input = RowBuffer(height, width, apswf.stem.weight.shape[1], strip + 4, dtype)
         self.full = RowBuffer(height, width, w0, dtype=dtype)
+        w1, w2 = apswf.down1.weight.shape[0], apswf.down2.weight.shape[0]
+        # The branch at 1/2 and the maps at 1/4 are never needed at once: they share memory.
+        branch = RowBuffer.size(height >> 1, width >> 1, w1)
+        quarter = RowBuffer.size(height >> 2, width >> 2, w2)
+        shared = torch.empty(max(branch, 2 * quarter), dtype=dtype)
+        memories = (None, shared), (shared, shared[quarter:]), (None, None)
         downs, ups = (apswf.enc1, apswf.enc2, apswf.enc3), (apswf.dec1, apswf.dec2, None)
         self.levels = [
-            _Level(height >> i, width >> i, max(strip // 2, 4), dtype, down, up)
-            for i, (down, up) in enumerate(zip(downs, ups, strict=True), 1)
+            _Level(height >> i, width >> i, max(strip // 2, 4), dtype, down, up, memory)
+            for i, (down, up, memory) in enumerate(zip(downs, ups, memories, strict=True), 1)
         ]
         self.out3 = _Linear(apswf.up2, apswf.head3)
         self.out2 = _Linear(apswf.up1, apswf.head2)
@@ -123,7 +136,7 @@ class ApswfRows:
             stem_bias, down_bias = stem_bias + extra[: self.width0], down_bias + extra[self.width0 :]
         stem_bias, down_bias = stem_bias.to(self.dtype), down_bias.to(self.dtype)
         half, quarter, eighth = self.levels
-        for buffer in (self.input, self.full, half.map, quarter.map, eighth.map):
+        for buffer in (self.input, self.full, half.map):
             buffer.reset()
         for start, stop in strips(self.height, self.strip):
             interleave(features(start, stop).to(self.dtype), self.input.extend(stop - start))
@@ -132,6 +145,7 @@ class ApswfRows:
             advance(self.down1, self.full, half.map, bias=down_bias)
         half.run(half.down)
         for conv, above, below in ((self.down2, half, quarter), (self.down3, quarter, eighth)):
+            below.map.reset()
             for start, stop in strips(below.map.height, below.strip):
                 leaky_rows(conv(above.map, start, stop), below.map.extend(stop - start))
             below.run(below.down)

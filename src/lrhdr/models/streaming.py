@@ -38,7 +38,8 @@ PRECISIONS = ("fp32", "bf16")
 """What the convolutions and the maps between them may be computed in; radiometry and the vote stay in float32."""
 
 _STRIP = 32
-"""Rows per strip. Of 16, 32 and 64, 32 was the fastest at 1280x720 and at 3840x2160."""
+_WIDE = 2048
+"""Rows per strip, chosen by us: what a strip touches should fit the cache. Half of it for frames wider than `_WIDE`."""
 
 _KEEP_PRIOR = 4_000_000
 """Pixels up to which the prior is kept from the second stage for the third; larger frames make it again."""
@@ -96,7 +97,7 @@ class StreamingLRHDR:
     Args:
         model: in eval mode, for which `supports` holds.
         precision: "fp32", or "bf16" (see `bf16_is_fast`) for the convolutions and the maps between them.
-        strip: rows per strip, a multiple of 8.
+        strip: rows per strip, a multiple of 8; chosen by the width when not given.
 
     Raises:
         ValueError: an unknown precision, a strip that is not a multiple of 8, or a model that is not supported.
@@ -105,10 +106,10 @@ class StreamingLRHDR:
     MULTIPLE = 1
     """Frames of any size: padding to the network's grid is done on the strips."""
 
-    def __init__(self, model: LRHDR, precision: str = "fp32", strip: int = _STRIP) -> None:
+    def __init__(self, model: LRHDR, precision: str = "fp32", strip: int | None = None) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
-        if strip < 8 or strip % 8:
+        if strip is not None and (strip < 8 or strip % 8):
             raise ValueError(f"strip: expected a multiple of 8, found {strip}")
         if not supports(model):
             raise ValueError("streaming: this network's configuration or device is not supported")
@@ -184,7 +185,8 @@ class StreamingLRHDR:
         if held is None or held.key != key:
             held = self._local.workspace = None  # the old one's memory goes before the new one's comes
             dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-            held = self._local.workspace = _Workspace(self.model, height, width, self.strip, dtype, key)
+            strip = self.strip or (_STRIP if width <= _WIDE else _STRIP // 2)
+            held = self._local.workspace = _Workspace(self.model, height, width, strip, dtype, key)
         assert isinstance(held, _Workspace)
         return held
 

@@ -27,16 +27,31 @@ class RowBuffer:
         channels: C.
         room: rows that are held at once; None for all.
         dtype: of the values.
+        memory: (n,), `dtype`, to lie in, n at least `RowBuffer.size(...)`; its own when not given. Who shares memory
+            between buffers resets one before its use.
     """
 
     def __init__(
-        self, height: int, width: int, channels: int, room: int | None = None, dtype: torch.dtype = torch.float32
+        self,
+        height: int,
+        width: int,
+        channels: int,
+        room: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        memory: Tensor | None = None,
     ) -> None:
         self.height = height
         room = height if room is None else min(room, height)
-        self.data = torch.empty(room + 2, width, channels, dtype=dtype)
+        if memory is None:
+            memory = torch.empty(self.size(room, width, channels), dtype=dtype)
+        self.data = memory[: self.size(room, width, channels)].view(room + 2, width, channels)
         self.whole = room == height
         self.reset()
+
+    @staticmethod
+    def size(room: int, width: int, channels: int) -> int:
+        """Number of values that a buffer for `room` rows holds."""
+        return (room + 2) * width * channels
 
     def reset(self) -> None:
         """Start a new frame."""

@@ -120,10 +120,14 @@ def train(
             tell(config.name, run.step, config.steps)
             last = run.step == config.steps
             row: dict[str, Any] = {}
-            if run.step % config.log_every == 0 or last:
+            logged = run.step % config.log_every == 0 or last
+            validated = run.data.held_out and config.validate_every and (run.step % config.validate_every == 0 or last)
+            if logged or validated:
+                losses = run.over_processes(losses)
+            if logged:
                 row = _row(run, losses)
                 say(f"step {run.step}  loss {row['loss']:.4f}  recon {row['recon']:.4f}  lr {row['lr']:.2g}")
-            if run.data.held_out and config.validate_every and (run.step % config.validate_every == 0 or last):
+            if validated:
                 if first:
                     scores = run.validate()
                     row = {**(row or _row(run, losses)), **{f"val_{key}": value for key, value in scores.items()}}

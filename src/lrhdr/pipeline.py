@@ -57,6 +57,11 @@ OVERLAP = 64
 """Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
 
 
+_KEEP_PIXELS = 4_000_000
+"""Above, the executor's memory goes before the next frame's interpolation needs as much again: the peak at 3840x2160
+falls by the smaller of the two. Filling it anew costs one or two hundredths of such a frame's time."""
+
+
 @dataclass(frozen=True, eq=False)
 class HdrFrame:
     """One reconstructed frame.
@@ -280,7 +285,9 @@ class Reconstructor:
         """As `complete` and `fuse` without maps, for a method that takes frames where they lie: nothing is copied."""
         completed = complete_window(frames, exposures, self.interpolator)[0]
         output = self.method(frames, list(completed), exposures, **({} if noise is None else {"noise": noise}))
-        return self._checked(output.hdr).clamp_min(0.0)
+        if frames[0][0].numel() > _KEEP_PIXELS:
+            self.method.release()  # type: ignore[attr-defined]
+        return self._checked(output.hdr).clamp_min_(0.0)
 
     @torch.inference_mode()
     def complete(self, window: Tensor, exposures: Tensor) -> Tensor:

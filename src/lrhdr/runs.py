@@ -330,8 +330,8 @@ def build_reconstructor(
     at_once, threads = options.at_once, options.threads
     if size is not None:
         # One stream of work fills a GPU; a second thread there only takes memory.
-        wanted = options.at_once or (None if options.device == "cpu" else 1)
-        plan = plan_workers(size[0] * size[1], workers=wanted, threads=options.threads)
+        on_gpu = options.device != "cpu" and at_once is None
+        plan = plan_workers(size[0] * size[1], workers=1 if on_gpu else at_once, threads=threads)
         at_once, threads = plan.workers, plan.threads
     reconstructor = Reconstructor(
         method,

@@ -108,7 +108,7 @@ def plan_workers(
     Raises:
         InputError: a count below 1 or above `MOST`.
     """
-    for name, value in (("workers", workers), ("threads", threads)):
+    for name, value in (("at once", workers), ("threads", threads)):
         if value is not None and not 1 <= value <= MOST:
             raise InputError(f"{name}: expected 1 or more, up to {MOST}, found {value}")
     cores = free_cores() if cores is None else cores

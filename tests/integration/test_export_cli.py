@@ -48,7 +48,7 @@ def test_a_run_goes_on_only_with_the_same_quality(
     [
         (("--backend", "onnx", "--quality", "fast"), "quality: expected best with --backend onnx, found 'fast'"),
         (("--method", "completion", "--quality", "fast"), "expected the network with --backend or --quality"),
-        (("--at-once", 0), "workers: expected 1 or more, up to 1024, found 0"),
+        (("--at-once", 0), "at once: expected 1 or more, up to 1024, found 0"),
         (("--backend", "tvm"), "invalid choice: 'tvm'"),
     ],
 )

@@ -102,7 +102,7 @@ def test_plans() -> None:
     assert plan_workers(10**12, cores=1, memory=plenty) == WorkerPlan(1, 1)
     with pytest.raises(InputError, match="threads: expected 1 or more, up to 1024, found 0"):
         plan_workers(hd, threads=0)
-    with pytest.raises(InputError, match="workers: expected 1 or more, up to 1024, found -1"):
+    with pytest.raises(InputError, match="at once: expected 1 or more, up to 1024, found -1"):
         plan_workers(hd, workers=-1)
 
 

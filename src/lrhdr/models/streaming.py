@@ -159,6 +159,10 @@ class StreamingLRHDR:
         stacked = (torch.stack(weights), torch.stack(candidates)) if maps else (None, None)
         return StreamedOutput(torch.stack(hdr), *stacked)
 
+    def release(self) -> None:
+        """Give back the memory that is kept for the calling thread's next frame."""
+        self._local.workspace = None
+
     def _check(
         self, window: list[Tensor], between: list[Tensor], aligned: list[Tensor], exposures: list[float]
     ) -> None:

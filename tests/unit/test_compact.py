@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from lrhdr.checks import InputError
 from lrhdr.interpolate.base import GuidedInterpolator
 from lrhdr.interpolate.compact import CompactInterpolator, half_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
+from lrhdr.interpolate.compact_steps import CompactSteps, Halves
 from lrhdr.interpolate.flow import dis, pixel_grid, to_arrays, warp
 from lrhdr.interpolate.guided import clipped_luminance8
 
@@ -167,3 +169,22 @@ def test_motion_without_a_reference_is_that_of_the_velocity() -> None:
     motion = half_motion(first, second, None, 0.25, 1.0, 1.0)
     np.testing.assert_allclose(motion[0:2], -0.25 * motion[4:6], atol=1e-6)
     np.testing.assert_allclose(motion[2:4], 0.75 * motion[4:6], atol=1e-6)
+
+
+@pytest.mark.parametrize(("gain", "ratio"), [(8.0, 8.0), (1.0, 0.125)])
+def test_steps_are_the_network(gain: float, ratio: float) -> None:
+    first, middle, second = moving(3, 72, 100)
+    net = network()
+    for conv in (net.out, net.g3):
+        torch.nn.init.normal_(conv.weight, std=0.1)
+    reference = (middle * ratio ** (1 / 2.2)).clamp_max(1.0)
+    arrays = [to_arrays(x)[0] for x in (first, second, reference)]
+    motion = half_motion(*arrays, 0.4, gain, ratio)
+    numbers = (torch.tensor([x]) for x in (0.4, gain, ratio))
+    with torch.no_grad():
+        expected = net(first, second, reference, torch.from_numpy(motion)[None], *numbers)
+        halves = (cv2.resize(x, (50, 36), interpolation=cv2.INTER_AREA) for x in arrays)
+        flows, votes = CompactSteps(net.eval())(Halves(*halves, motion, 0.4, gain, ratio))
+    np.testing.assert_allclose(flows, expected.flows[0, :2].flatten(0, 1).numpy(), atol=5e-3)
+    np.testing.assert_allclose(votes, expected.votes[0].numpy(), atol=5e-3)
+    assert float(np.abs(votes - expected.votes[0].numpy()).mean()) < 5e-4

@@ -157,6 +157,8 @@ class CliTarget(Target):
                 words.append(draw(st.sampled_from(self._inputs) if action.choices is None else self._value(action)))
             chosen = draw(st.lists(st.sampled_from(optional), max_size=4)) if optional else []
             chosen += [a for a in required if a not in chosen and draw(st.integers(0, 19))]
+            # Defaults of outputs are folders beside the caller; here everything goes to one folder.
+            chosen += [a for a in optional if a.dest in _OUTPUTS and a.default is not None and a not in chosen]
             if name in ("reconstruct", "batch") and draw(st.integers(0, 3)):
                 words += ["--method", "merge"]  # most of the time the cheap one
             if name == "batch":

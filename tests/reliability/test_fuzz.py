@@ -77,6 +77,7 @@ def test_a_thousand_cases(name: str, tmp_path: Path) -> None:
     print(json.dumps(found))
 
 
+@pytest.mark.slow
 def test_the_guard_sees_what_it_guards_against(tmp_path: Path) -> None:
     """The fuzzer can fail: a stray write, a hang, too much memory and a stray exception each end it."""
     bad = {"stray-write": "WroteElsewhere", "stray-error": "ZeroDivisionError", "memory": "MemoryError", "hang": ""}

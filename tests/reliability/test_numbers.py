@@ -24,7 +24,7 @@ from lrhdr.io.images import write_exr, write_png
 from lrhdr.pipeline import Reconstructor
 from lrhdr.weights import load_pretrained
 
-CALM = settings(max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+CALM = settings(max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 MANY = settings(CALM, max_examples=300)
 INTERPOLATORS = ("average", "dis", "dis-guided", "compact")
 """All that need no download."""

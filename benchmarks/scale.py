@@ -117,6 +117,10 @@ def model(results: Path) -> None:
     width, height = speed["size"]
     each = sum(part["median"] for part in speed["seconds"].values())
     print(f"one core, {width}x{height}: {each:.2f} s per frame ({1 / each:.3f} frames/s)")
+    for name in [n for n in found["clips"] if n.startswith("1080p")]:
+        if (other := name.replace("1080p", "4K")) not in found["clips"]:
+            four = {k: {m: 4 * v for m, v in c.items()} for k, c in found["clips"][name].items() if isinstance(c, dict)}
+            found["clips"][f"{other}, as 4 x 1080p"] = four
     print("\n| frames | none | zip | piz | dwaa | HDR10 |\n|---|---|---|---|---|---|")
     for name, clip in found["clips"].items():
         cells = [f"{clip[k]['bytes'] / 1e6:.1f} MB" for k in ("none", "zip", "piz", "dwaa")]

@@ -418,7 +418,7 @@ posix = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /
 def test_workers_of_synthesize(lrhdr: Run, tmp_path: Path, fault: str) -> None:
     out = tmp_path / "cache"
     words = (
-        "synthesize", "--hdr-dir", _stills(tmp_path / "hdr"), "--out-dir", out, "--count", 192, "--size", 32,
+        "synthesize", "--hdr-dir", _stills(tmp_path / "hdr"), "--out-dir", out, "--count", 130, "--size", 32,
         "--workers", 2,
     )  # fmt: skip
     process = _start(*words, group=True)

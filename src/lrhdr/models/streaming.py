@@ -9,9 +9,9 @@ in the T domain (tested). There are no tiles and no seams: triplet attention see
    1/2 (`models/apswf_rows.py`).
 3. The last level's logits, the vote, and the weighted sum, to the HDR frame.
 
-Memory: the calibrated frames (N_e), the stem's and the half-resolution maps; 1.4 GB at 3840x2160 with two exposures in
-float32, half of the maps' share in bfloat16. It is kept from frame to frame, one set per thread that calls, so that
-several frames can be computed at once.
+Memory: the calibrated frames (N_e), the stem's and the half-resolution maps. At 3840x2160 in float32 the whole process
+peaks at 2.0 GiB with two exposures and 2.4 GiB with three, float32 frames included (`benchmarks/steps.py --memory`). It
+is kept from frame to frame, one set per thread that calls, so that several frames can be computed at once.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -79,7 +80,9 @@ def watch(
     frames, start, stopped = 0, time.monotonic(), False
     if csv is not None:
         csv.write_text("seconds,frames,resident_mib,open_files,threads\n")
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stderr=log) as process:
+    # A background job of a shell has Ctrl-C switched off, and hands that down.
+    obey = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stderr=log, preexec_fn=obey) as process:
         while process.poll() is None:
             while Path(str(written) % frames).exists():
                 frames += 1

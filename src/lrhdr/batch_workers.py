@@ -62,13 +62,6 @@ class Engine(Protocol):
         """End; tasks under way are stopped after the frame that they are writing."""
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class LocalEngine:
     """Worker processes on this machine.
 

@@ -53,18 +53,19 @@ def run(options: argparse.Namespace) -> None:
 
     from lrhdr.batch import LEDGER, find_todo, run_batch, survey, with_one_thread
     from lrhdr.batch_manifest import read_clips
-    from lrhdr.batch_workers import Engine, LocalEngine, cores
+    from lrhdr.batch_workers import Engine, LocalEngine
     from lrhdr.checks import InputError
     from lrhdr.ledger import read_ledger
     from lrhdr.progress import ProgressDisplay
     from lrhdr.run_options import RunOptions
     from lrhdr.shards import command, shard_options
+    from lrhdr.workers import free_cores
 
     values = {k: v for k, v in vars(options).items() if k not in ("command", "run", "input", "output", *_OWN)}
     clips = with_one_thread(read_clips(options.input, options.output, RunOptions(**values)))
     if options.workers is not None and options.workers < 1:
         raise InputError(f"workers: expected 1 or more, found {options.workers}")
-    workers = options.workers or cores()
+    workers = options.workers or free_cores()
     engine: Callable[[], Engine] = partial(LocalEngine, workers)
     if options.engine == "ray":
         from lrhdr.batch_ray import RayEngine

@@ -48,7 +48,7 @@ class RayEngine:
                 ray.init(num_cpus=workers, include_dashboard=False, **quiet)
             else:
                 ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # Ray raises bare ones, for example where its processes start too slowly
             where = address or "a local cluster"
             raise InputError(f"address: cannot reach {where} ({' '.join(str(error).split())[:150]})") from None
         self._cpus, self._gpus = cpus, gpus

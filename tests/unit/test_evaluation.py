@@ -153,7 +153,8 @@ def test_a_networks_candidates_get_their_own_oracle():
     by = {(r.method, r.index): r.metrics["psnr_t"] for r in result.frames}
     assert {m for m, _ in by} == {"lrhdr", "reference", "oracle", "oracle+lrhdr"}
     for index in (0, 1):
-        assert by["oracle+lrhdr", index] >= by["oracle", index]
+        # The same frames, made in strips for the network: equal to rounding.
+        assert by["oracle+lrhdr", index] >= by["oracle", index] - 1e-5
 
 
 def test_three_exposures():

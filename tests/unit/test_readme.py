@@ -31,18 +31,3 @@ def test_table(group: str, stops: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("stops", WEIGHTS)
 def test_bench(stops: tuple[int, ...]) -> None:
     check_row("bench.json", f"bench-{len(stops)}exp", stops, "lrhdr-bench")
-
-
-def test_speed() -> None:
-    text = (ROOT / "README.md").read_text()
-    if "<!-- speed:cost -->" in text:
-        pytest.skip("written by benchmarks/speed.py, held by test_speed_tables")
-    one, two = (
-        json.loads((ROOT / "benchmarks" / "results" / name).read_text())
-        for name in ("speed-1-thread.json", "speed-2-threads.json")
-    )
-    for value in (one["seconds"]["interpolation"], one["seconds"]["network"], one["seconds"]["exr"]):
-        assert f" {value['median']:.2f} s" in text
-    assert f"{two['seconds']['network']['median']:.2f} s" in text
-    assert f"{one['network_gmac']:.1f} GMAC" in text
-    assert f"{one['peak_memory_gib']:.1f} GiB" in text

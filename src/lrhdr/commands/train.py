@@ -16,11 +16,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
+    from lrhdr.allocator import keep_memory
     from lrhdr.progress import ProgressDisplay
     from lrhdr.training import train
     from lrhdr.training_config import load_config
 
     config = load_config(options.config)
+    keep_memory()  # every step asks for the same blocks
     with ProgressDisplay(unit="steps") as progress:
         path = train(config, progress=progress, report=lambda line: print(line, flush=True))
     if os.environ.get("RANK", "0") == "0":  # under torchrun every process gets here

@@ -17,6 +17,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
+    from lrhdr.allocator import keep_memory
     from lrhdr.interpolation_training import load_interpolation_config, train_interpolator
 
+    keep_memory()  # every step asks for the same blocks
     print(train_interpolator(load_interpolation_config(options.config), progress=lambda line: print(line, flush=True)))

@@ -5,8 +5,9 @@ The encoding with exponent 1 / 2.2 nearly stabilises photon noise: for x electro
 number per frame therefore says how noisy a camera is, whatever the exposure.
 
 The estimate: a second difference in both directions, which natural images hardly excite (Immerkær, "Fast noise variance
-estimation", CVIU 1996), its mean magnitude in blocks of 8 x 8 pixels, and of all blocks that are neither clipped nor
-black a low percentile, so that texture does not count.
+estimation", CVIU 1996), its mean magnitude in blocks of 8 x 8 pixels, and of all blocks that are neither bright nor
+black a low percentile, so that texture does not count. Of a window's frames the quietest counts: texture and the
+scene's own grain weigh less in code values where a frame is darker, camera noise weighs the same.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _BLOCK = 8  # px: with three channels about 100 independent values, so 8 % of deviation per block
-_PERCENTILE = 0.1  # chosen by us: flat blocks are rare in foliage
-_DARK, _BRIGHT = 0.06, 0.97  # code values between which noise is neither rounding nor clipped
+_PERCENTILE = 0.03  # chosen by us: flat blocks are rare in foliage
+_DARK, _BRIGHT = 0.06, 0.6  # code values between which noise is not rounding, and texture does not yet outweigh it
 _ENOUGH = 4  # blocks; a frame with fewer usable ones says nothing
 _AT_ONCE = 2**20  # pixels of the frames that are looked at together
 UNKNOWN = 0.005  # of a camera with a full well of 8000 electrons; the answer where frames say nothing
@@ -33,7 +34,7 @@ def noise_level(frames: Tensor) -> Tensor:
         frames: (B, T, 3, H, W), gamma-encoded in [0, 1].
 
     Returns:
-        (B,), at least `FLOOR`: the median over frames that tell (not all black or clipped), `UNKNOWN` when none does;
+        (B,), at least `FLOOR`: the least over frames that tell (not all black or bright), `UNKNOWN` when none does;
         no gradient.
     """
     batch, count = frames.shape[:2]
@@ -83,7 +84,8 @@ def window_noise(levels: Tensor) -> Tensor:
     Returns:
         (B,), as `noise_level`.
     """
-    return levels.nanmedian(dim=1).values.nan_to_num(UNKNOWN).clamp_min(FLOOR)
+    least = levels.nan_to_num(torch.inf).amin(dim=1)
+    return torch.where(least.isinf(), UNKNOWN, least).clamp_min(FLOOR)
 
 
 def noise_code(level: Tensor) -> Tensor:

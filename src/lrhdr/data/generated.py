@@ -166,6 +166,7 @@ def build_cache(
     shard_size: int = 64,
     workers: int = 1,
     real_video_share: float = 0.45,
+    grain_share: float | None = None,
     exclude: Sequence[str] = (),
     interpolator: str | None = None,
     config: GenerationConfig | None = None,
@@ -184,6 +185,7 @@ def build_cache(
         shard_size: samples per file.
         workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
         real_video_share: share of samples from video.
+        grain_share: share of samples with grain in their truth; `config.detail.grain_share` when not given.
         exclude: shell patterns of source names to leave out.
         interpolator: name of the frozen interpolator; `config.interpolator` when not given.
         config: everything else.
@@ -201,6 +203,8 @@ def build_cache(
         settings = replace(
             config or GenerationConfig(), size=size, n_exposures=n_exposures, real_video_share=real_video_share
         )
+        if grain_share is not None:
+            settings = replace(settings, detail=replace(settings.detail, grain_share=grain_share))
         if interpolator is not None:
             settings = replace(settings, interpolator=interpolator)
     except ValueError as error:

@@ -43,7 +43,7 @@ class GenerationConfig:
         interpolator: name of the frozen interpolator.
         scene: what happens in generated scenes.
         linearisation: how ordinary video becomes HDR.
-        detail: which clips are sharpened before they are exposed.
+        detail: which clips are sharpened, and get grain, before they are exposed.
         synthesis: exposures and camera.
         least_contrast: samples whose truth has a smaller standard deviation in the T domain are drawn again.
         least_level: ... or a smaller mean.
@@ -146,7 +146,7 @@ class SampleMaker:
         )
         if made is None:
             return None
-        clip, sharpened = random_detail(made[0], config.detail, generator)
+        clip, sharpened, grain = random_detail(made[0], config.detail, generator)
         ldr, truth = synthesize(clip, schedule, config.synthesis, generator)
         target = _centre_crop(truth[n - 1], config.size)
         tone = mu_law(target)
@@ -159,7 +159,7 @@ class SampleMaker:
         with torch.no_grad():
             interpolated = complete_window(ldr[None], exposures[None], self._interpolator)[0]
         sample = Sample(_centre_crop(ldr, config.size), _centre_crop(interpolated, config.size), exposures, target)
-        return sample, made[1] | {"sharpened": sharpened, "exposures": exposures.tolist()}
+        return sample, made[1] | {"sharpened": sharpened, "grain": grain, "exposures": exposures.tolist()}
 
     def make(self, index: int) -> tuple[Sample, dict[str, Any]]:
         """Make sample `index`.

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lrhdr.checks import InputError, OutputError
+from lrhdr.checks import InputError
 from lrhdr.io.atomic import output_error, replacing
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint under a temporary name, flush it to disk, then rename it over the old one.
+
+    Takes as much memory as the file has bytes: PyTorch's archive writer turns whatever interrupts a write, Ctrl-C and a
+    full disk too, into one error that does not say which it was, so that it must not write to the file itself.
 
     Args:
         path: final name.
@@ -23,16 +27,16 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written; the old checkpoint is still there.
     """
+    buffer = BytesIO()
+    torch.save(state, buffer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
+            file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise output_error(path, error) from None
-    except RuntimeError as error:  # torch's archive writer reports a failed write this way
-        raise OutputError(f"cannot write {path}: {' '.join(str(error).split())[:120]}") from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ The commands are in `lrhdr.commands`, a file each.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -121,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LrhdrError as error:
         return _fail(str(error), 2)
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return _fail(_out_of_memory(name), 1)
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 1)
     except MemoryError:
@@ -132,13 +135,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             1,
         )
     except Exception as error:
-        # PyTorch and OpenCV have no type of their own for a failed allocation on the CPU.
-        if re.search(r"allocate|out of memory|insufficient memory", str(error), re.IGNORECASE):
+        # PyTorch, OpenCV and the system's loader have no type of their own for a failed allocation on the CPU.
+        if re.search(r"allocate|out of memory|insufficient memory|failed to map segment", str(error), re.IGNORECASE):
             return _fail(_out_of_memory(name), 1)
+        if isinstance(error, SystemError) and "exception" in str(error):  # "error return without exception set"
+            return _fail(f"a library failed without a reason, as it does when memory runs out; {_less(name)}", 1)
         return _fail(f"{type(error).__name__}: {error} (LRHDR_DEBUG=1 shows where)", 1, "internal error: ")
 
 
 def _out_of_memory(command: str) -> str:
+    return f"out of memory; {_less(command)}"
+
+
+def _less(command: str) -> str:
     less = {
         "train": "a smaller batch or crop, or a larger accumulate, in the configuration needs less",
         "ablate": "fewer --workers need less",
@@ -148,7 +157,7 @@ def _out_of_memory(command: str) -> str:
         "reconstruct": "--tile 512 needs less",
         "evaluate": "smaller frames need less",
     }
-    return f"out of memory; {less.get(command, 'smaller frames or fewer --workers need less')}"
+    return less.get(command, "smaller frames or fewer --workers need less")
 
 
 def _fail(message: str, status: int, kind: str = "error: ") -> int:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,11 @@ def until_news(engine: LocalEngine) -> list[Event]:
 def test_ctrl_c_and_then_the_same_command(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "lrhdr", "batch", str(folder), "-o", str(out), *CHEAP, "--shard-frames", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=CALM, start_new_session=True)
+    # A background job of a shell has Ctrl-C switched off, and hands that down.
+    obey = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=CALM, start_new_session=True, preexec_fn=obey
+    )
     deadline = time.monotonic() + 300
     while not frames(out) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -76,7 +76,7 @@ def whole(folder: Path) -> int:
 def write_clip(folder: Path, count: int = 8, size: tuple[int, int] = (12, 16)) -> Path:
     folder.mkdir()
     for i in range(count):
-        write_png(folder / f"{i}.png", np.full((*size, 3), 40 + 8 * i + 60 * (i % 2), np.uint8))
+        write_png(folder / f"{i}.png", np.full((*size, 3), 40 + 8 * (i % 16) + 60 * (i % 2), np.uint8))
     (folder / "Exposures.txt").write_text("0 3")
     return folder
 
@@ -364,6 +364,9 @@ def test_full_disk_of_encode(lrhdr: Run, tmp_path: Path, file_limit: Any) -> Non
         (MemoryError(), "out of memory; --tile 512"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out of memory; --tile 512"),
         (torch.OutOfMemoryError("CUDA out of memory."), "out of memory; --tile 512"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory", "sympy"), "out of memory; --tile 512"),
+        (ImportError("x.so: failed to map segment from shared object"), "out of memory; --tile 512"),
+        (SystemError("error return without exception set"), "as it does when memory runs out; --tile 512"),
     ],
 )
 def test_errors_of_the_machine_and_of_ours(

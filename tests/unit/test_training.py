@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import io
 import itertools
 import json
 import os
@@ -123,20 +124,18 @@ def test_ctrl_c_at_the_terminal_reaches_workers_too_and_the_run_still_stops_whol
 
 KILLED = """
 import os, random, signal, sys
-import torch
 from lrhdr import checkpoint, training_batches
 from lrhdr.training import train
 from lrhdr.training_config import config_from_dict
 values, mode, at = {values!r}, {mode!r}, {at}
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 if mode == "write":  # half a checkpoint is on the disk when the process dies
-    real, count = torch.save, [0]
-    def save(state, file):
+    count = [0]
+    def sync(file):
         count[0] += 1
         if count[0] == at:
-            file.write(b"half a checkpoint"); file.flush(); die()
-        real(state, file)
-    checkpoint.torch.save = save
+            os.ftruncate(file, os.fstat(file).st_size // 2); die()
+    checkpoint.os.fsync = sync
 else:
     draw = training_batches.draw_batch
     def drawn(data, config, step, rank, world, part=0):
@@ -162,6 +161,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(config: TrainConfig, tmp_path:
     assert found["step"] == (at - 1 if mode == "write" else at)
     assert same(weights(train(killed)), whole), f"killed at {at}"
     assert not list(Path(killed.output).glob(".*.tmp"))
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_is_no_failed_write(tmp_path: Path, monkeypatch):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1})
+
+    class Interrupted(io.FileIO):
+        def write(self, data):
+            if len(data) > 100:
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    monkeypatch.setattr(Path, "open", lambda path, mode: Interrupted(path, mode))
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(path, {"step": 2, "model": torch.zeros(1000)})
+    monkeypatch.undo()
+    assert load_checkpoint(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_going_on_with_another_configuration_is_refused(config: TrainConfig):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,9 @@ from lrhdr.checks import InputError
 
 _BOARD_SECONDS = 1.0
 """Seconds between two looks at how far tasks are."""
+
+_CONNECT_SECONDS = 10.0
+"""For the head of a cluster to accept a connection. Chosen by us: it is a machine of the same network."""
 
 
 class RayEngine:
@@ -39,6 +43,8 @@ class RayEngine:
             ray: Any = importlib.import_module("ray")
         except ImportError:
             raise InputError("engine ray: Ray is not installed: pip install 'lrhdr[cluster]'") from None
+        if address is not None:
+            check_reachable(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._ray = ray
@@ -103,6 +109,25 @@ class RayEngine:
         by_gpu = found.get("GPU", 0.0) / self._gpus if self._gpus else float("inf")
         least = min(by_cpu, by_gpu)
         return 1 if least == float("inf") else int(least)
+
+
+def check_reachable(address: str) -> None:
+    """Ask whether anybody listens there; Ray itself tries for many minutes before it says that nobody does.
+
+    Args:
+        address: "host:6379" or "ray://host:10001"; others ("auto") are Ray's to look up.
+
+    Raises:
+        InputError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"address: cannot reach {address} ({reason})") from None
 
 
 class _Board:

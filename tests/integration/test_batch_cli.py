@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,8 +21,10 @@ from clips import Outcome
 
 from lrhdr.batch import LEDGER, run_batch
 from lrhdr.batch_manifest import BatchClip, read_clips
+from lrhdr.batch_ray import check_reachable
 from lrhdr.batch_tasks import PREPARE, SHARD, Task
 from lrhdr.batch_workers import Event, LocalEngine
+from lrhdr.checks import InputError
 from lrhdr.cli import main
 from lrhdr.io.images import write_png
 from lrhdr.run_options import RunOptions
@@ -148,6 +152,18 @@ def until_news(engine: LocalEngine) -> list[Event]:
         if news := engine.events(1.0):
             return news
     raise AssertionError("no news for two minutes")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "no.such.host.invalid:1"])
+def test_a_cluster_that_nobody_answers_for_is_said_at_once(address: str) -> None:
+    with pytest.raises(InputError, match=f"cannot reach {re.escape(address)}"):
+        check_reachable(address)
+
+
+def test_a_cluster_that_answers_is_left_to_ray() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check_reachable(f"127.0.0.1:{server.getsockname()[1]}")
+    check_reachable("auto")
 
 
 @pytest.mark.slow

@@ -6,10 +6,11 @@ file, where there is one); the command line prints it as one line. Broken invari
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 LARGEST_SIZE = 4096
@@ -85,7 +86,9 @@ def check_kinds(values: Mapping[str, object], defaults: Mapping[str, object], na
             raise InputError(f"{name}: {key}: expected {word}, found {value!r:.60}")
 
 
-def check_tensor(x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 3) -> None:
+def check_tensor(
+    x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 3, codes: Container[torch.dtype] = ()
+) -> None:
     """Check the layout of a floating-point tensor whose channel axis is third from the end.
 
     Args:
@@ -93,6 +96,7 @@ def check_tensor(x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 
         name: what to call it in the message.
         ndim: the number of axes it must have.
         channels: the size that axis -3 must have; None for any.
+        codes: types that are taken beside floating point.
 
     Raises:
         InputError: wrong number of axes, wrong channel count, an empty axis, or not floating point.
@@ -104,5 +108,5 @@ def check_tensor(x: Tensor, name: str, *, ndim: int = 4, channels: int | None = 
         raise InputError(f"{name}: expected {channels} channels on axis -3, found shape {shape}")
     if 0 in shape:
         raise InputError(f"{name}: empty axis in shape {shape}")
-    if not x.is_floating_point():
+    if not x.is_floating_point() and x.dtype not in codes:
         raise InputError(f"{name}: expected floating point, found {x.dtype}")

@@ -12,6 +12,9 @@ from torch import Tensor
 GAMMA = 2.2
 """The encoding exponent that the field assumes for LDR input."""
 
+WHITE = {torch.uint8: 255.0, torch.uint16: 65535.0}
+"""Code value of white, of tensors that hold a file's integers."""
+
 
 def _as_factor(exposure: Tensor | float, like: Tensor) -> Tensor:
     """Shape exposures (leading axes of `like`) so that they broadcast over (..., C, H, W)."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lrhdr.checks import InputError
+from lrhdr.interpolate import DISInterpolator, complete_frames, complete_window
 from lrhdr.interpolate.base import GuidedInterpolator
 from lrhdr.interpolate.compact import CompactInterpolator, half_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
@@ -106,7 +107,7 @@ def test_flow_from_the_reference_is_taken_at_full_resolution() -> None:
     arrays = [to_arrays(x)[0] for x in (first, second)]
     own = clipped_luminance8(to_arrays(middle)[0], 1.0)
     grid = pixel_grid(64, 96)
-    along = [warp(x, dis(own, clipped_luminance8(x, 1.0)), 1.0, grid) for x in arrays]
+    along = [warp(x, dis(own, clipped_luminance8(x, 1.0), sparse=True), 1.0, grid) for x in arrays]
     np.testing.assert_allclose(to_arrays(made)[0], 0.5 * (along[0] + along[1]), atol=1e-3)
 
 
@@ -188,3 +189,16 @@ def test_steps_are_the_network(gain: float, ratio: float) -> None:
     np.testing.assert_allclose(flows, expected.flows[0, :2].flatten(0, 1).numpy(), atol=5e-3)
     np.testing.assert_allclose(votes, expected.votes[0].numpy(), atol=5e-3)
     assert float(np.abs(votes - expected.votes[0].numpy()).mean()) < 5e-4
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(torch.uint8, 255), (torch.uint16, 65535)])
+@pytest.mark.parametrize("size", [(64, 96), (33, 47), (20, 24)])
+def test_frames_may_be_integers(dtype: torch.dtype, white: int, size: tuple[int, int]) -> None:
+    codes = [(x[0, :, : size[0], : size[1]] * white).round().to(torch.int32).to(dtype) for x in moving()]
+    floats = [x.float() / white for x in codes]
+    exposures = torch.tensor([[1.0, 8.0, 1.0]])
+    for interpolator in (CompactInterpolator(network()), DISInterpolator()):
+        made = complete_frames(codes, exposures, interpolator)
+        expected = complete_window(torch.stack(floats)[None], exposures, interpolator)[0]
+        assert len(made) == 1
+        torch.testing.assert_close(made[0], expected[0], atol=1e-5, rtol=0.0)

@@ -1,7 +1,7 @@
 """Frame interpolators under one protocol, found by name, and the completion of a window with them.
 
 Public names: `Interpolator`, `GuidedInterpolator`, `AverageInterpolator`, `DISInterpolator`, `GuidedDISInterpolator`,
-`INTERPOLATORS`, `get_interpolator`, `complete_window`.
+`INTERPOLATORS`, `get_interpolator`, `complete_window`, `complete_frames`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lrhdr.interpolate.base import GuidedInterpolator, Interpolator
 from lrhdr.interpolate.flow import DISInterpolator
 from lrhdr.interpolate.guided import GuidedDISInterpolator
 from lrhdr.interpolate.stored import load_bundled, load_stored
+from lrhdr.radiometry import WHITE
 
 __all__ = [
     "INTERPOLATORS",
@@ -28,6 +29,7 @@ __all__ = [
     "GuidedDISInterpolator",
     "GuidedInterpolator",
     "Interpolator",
+    "complete_frames",
     "complete_window",
     "get_interpolator",
 ]
@@ -76,7 +78,7 @@ def complete_window(window: Tensor | Sequence[Tensor], exposures: Tensor, interp
 
     Args:
         window: (B, T, 3, H, W) with T = 2(N-1) + 1, gamma-encoded LDR in [0, 1], reference in the centre; or, if B = 1,
-            T frames (3, H, W), which need not be copied into one tensor.
+            T frames (3, H, W), which need not be copied into one tensor and may be uint8 or uint16.
         exposures: (B, T) relative, > 0.
         interpolator: how to make them. It is told the gain that brings the pair to the window's longest exposure, and
             a guided one is shown the reference.
@@ -89,15 +91,39 @@ def complete_window(window: Tensor | Sequence[Tensor], exposures: Tensor, interp
     """
     if isinstance(window, Tensor):
         check_tensor(window, "window", ndim=5)
-        batch, length = window.shape[:2]
         columns = window.unbind(dim=1)
     else:
-        batch, length = 1, len(window)
         columns = tuple(frame[None] for frame in window)
+    return torch.stack(_completed(columns, exposures, interpolator), dim=1)
+
+
+@torch.no_grad()
+def complete_frames(frames: Sequence[Tensor], exposures: Tensor, interpolator: Interpolator) -> list[Tensor]:
+    """As `complete_window` for one window, without copies.
+
+    Args:
+        frames: T frames (3, H, W).
+        exposures: (1, T).
+        interpolator: as there.
+
+    Returns:
+        N-1 frames (3, H, W).
+
+    Raises:
+        InputError: as there.
+    """
+    return [made[0] for made in _completed(tuple(frame[None] for frame in frames), exposures, interpolator)]
+
+
+def _completed(columns: Sequence[Tensor], exposures: Tensor, interpolator: Interpolator) -> list[Tensor]:
+    """The missing frames, (B, 3, H, W) each, of frames (B, 3, H, W) in time order."""
+    length, batch = len(columns), len(columns[0]) if columns else 0
     if length < 3 or length % 2 == 0:
         raise InputError(f"window: expected an odd number of frames from 3, found {length}")
     if tuple(exposures.shape) != (batch, length):
         raise InputError(f"exposures: expected shape {(batch, length)}, found {tuple(exposures.shape)}")
+    if not getattr(interpolator, "takes_codes", False):
+        columns = [x.float() / WHITE[x.dtype] if x.dtype in WHITE else x for x in columns]
     centre = length // 2
     frames = []
     for first, second, fraction in interpolation_pairs(centre + 1):
@@ -114,5 +140,5 @@ def complete_window(window: Tensor | Sequence[Tensor], exposures: Tensor, interp
                 rows.append(interpolator.complete(*pair, fraction, gain=gain, reference=reference, ratio=ratio))
             else:
                 rows.append(interpolator(*pair, fraction, gain=gain))
-        frames.append(torch.cat(rows))
-    return torch.stack(frames, dim=1)
+        frames.append(rows[0] if len(rows) == 1 else torch.cat(rows))
+    return frames

@@ -6,8 +6,10 @@ never sends a gradient through it, and its parameters are no part of an LRHDR ch
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from lrhdr.checks import InputError, check_tensor
@@ -62,15 +64,17 @@ class GuidedInterpolator(Protocol):
         ...
 
 
-def check_pair(first: Tensor, second: Tensor, fraction: float, gain: float) -> None:
-    """Check the arguments of an interpolator.
+def check_pair(
+    first: Tensor, second: Tensor, fraction: float, gain: float, *, codes: Container[torch.dtype] = ()
+) -> None:
+    """Check the arguments of an interpolator, which takes frames of `codes` beside floating point.
 
     Raises:
         InputError: frames that are not (B, 3, H, W) or differ in shape, a fraction outside [0, 1], a gain that is
             not positive.
     """
-    check_tensor(first, "first frame")
-    check_tensor(second, "second frame")
+    check_tensor(first, "first frame", codes=codes)
+    check_tensor(second, "second frame", codes=codes)
     if first.shape != second.shape:
         raise InputError(f"interpolation: frames differ in shape, {tuple(first.shape)} and {tuple(second.shape)}")
     if not 0.0 <= fraction <= 1.0:

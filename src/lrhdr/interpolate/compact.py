@@ -30,15 +30,24 @@ from lrhdr.interpolate.flow import (
     luminance8,
     one_cv2_thread,
     to_arrays,
-    to_tensor,
 )
 from lrhdr.interpolate.guided import clipped_luminance8
-from lrhdr.interpolate.sampling import pad_to_multiple
+from lrhdr.radiometry import WHITE
 
 
 def _half(frame: Array) -> Array:
     size = (frame.shape[1] // 2, frame.shape[0] // 2)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _array(frame: Tensor, missing: tuple[int, int]) -> Array:
+    """One frame (1, 3, H, W) as an array; borders repeated on all sides by the missing rows and columns."""
+    array: Array = to_arrays(frame)[0]
+    if not any(missing):
+        return array
+    (top, left), (rows, columns) = (m // 2 for m in missing), missing
+    sides = top, rows - top, left, columns - left
+    return np.asarray(cv2.copyMakeBorder(array, *sides, cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def half_motion(
@@ -70,13 +79,14 @@ def _guided(first: Array, second: Array, reference: Array, ratio: float) -> list
     """DIS flow from the reference to either frame, (H, W, 2) each."""
     # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
     own = clipped_luminance8(reference, max(1.0 / ratio, 1.0))
-    return [dis(own, clipped_luminance8(frame, max(ratio, 1.0))) for frame in (first, second)]
+    return [dis(own, clipped_luminance8(frame, max(ratio, 1.0)), sparse=True) for frame in (first, second)]
 
 
 def _motion(first: Array, second: Array, guided: list[Array] | None, fraction: float, gain: float) -> Array:
     """The network's input from half-resolution frames and flow, or without flow from a reference."""
     raised = luminance8(first, gain), luminance8(second, gain)
-    velocity, seen0, seen1 = intermediate(dis(*raised), dis(*raised[::-1]), fraction)
+    flows = dis(*raised, sparse=True), dis(*raised[::-1], sparse=True)
+    velocity, seen0, seen1 = intermediate(*flows, fraction)
     if guided is None:
         guided = [np.float32(-fraction) * velocity, np.float32(1.0 - fraction) * velocity]
     layers = (*guided, velocity, seen0[..., None], seen1[..., None])
@@ -92,6 +102,9 @@ class CompactInterpolator(DISInterpolator):
         network: with weights; put into eval mode.
         name: recorded beside every result.
     """
+
+    takes_codes = True
+    """Frames may be uint8 or uint16 as a file held them; the result is float32."""
 
     def __init__(self, network: CompactNet, name: str = "compact") -> None:
         self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -121,35 +134,49 @@ class CompactInterpolator(DISInterpolator):
     def _make(
         self, first: Tensor, second: Tensor, fraction: float, gain: float, reference: Tensor | None, ratio: float
     ) -> Tensor:
-        check_pair(first, second, fraction, gain)
+        check_pair(first, second, fraction, gain, codes=WHITE)
+        integers = first.dtype in WHITE
         if min(first.shape[-2:]) < 2 * MIN_SIDE:
-            return DISInterpolator.__call__(self, first, second, fraction, gain=gain)
-        a, inside = pad_to_multiple(first, CompactNet.MULTIPLE)
-        b, _ = pad_to_multiple(second, CompactNet.MULTIPLE)
-        references = (
-            [None] * len(a) if reference is None else to_arrays(pad_to_multiple(reference, CompactNet.MULTIPLE)[0])
-        )
+            a, b = (x.float() / WHITE[x.dtype] if integers else x for x in (first, second))
+            return DISInterpolator.__call__(self, a, b, fraction, gain=gain)
+        height, width = first.shape[-2:]
+        missing = -height % CompactNet.MULTIPLE, -width % CompactNet.MULTIPLE
+        made = torch.empty(len(first), 3, height + missing[0], width + missing[1])
         with one_cv2_thread():
-            results = [
-                self._make_one(*frames, fraction, gain, ratio)[inside]
-                for frames in zip(to_arrays(a), to_arrays(b), references, strict=True)
-            ]
-        return to_tensor(np.stack(results), first)
+            for i, target in enumerate(made.numpy()):
+                one = slice(i, i + 1)
+                own = None if reference is None else _array(reference[one], missing)
+                pair = _array(first[one], missing), _array(second[one], missing)
+                self._make_one(*pair, own, fraction, gain, ratio, target)
+        if any(missing):
+            top, left = missing[0] // 2, missing[1] // 2
+            made = made[..., top : top + height, left : left + width].contiguous()
+        return made.to(first.device) if integers else made.to(first)
 
     def _make_one(
-        self, first: Array, second: Array, reference: Array | None, fraction: float, gain: float, ratio: float
-    ) -> Array:
+        self,
+        first: Array,
+        second: Array,
+        reference: Array | None,
+        fraction: float,
+        gain: float,
+        ratio: float,
+        out: Array,
+    ) -> None:
+        """Make one frame of even sides into `out`, planar (3, H, W)."""
         guided = None if reference is None else _guided(first, second, reference, ratio)
         halves = _half(first), _half(second)
         small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(*halves, small, fraction, gain)
         if reference is None:
             reference = self._stand_in(first, second, motion, fraction)
-        refined, votes = self._estimate(Halves(*halves, _half(reference), motion, fraction, gain, ratio))
+        seen = Halves(*halves, _half(reference), motion, fraction, gain, ratio)
+        del reference  # its half is enough from here on
+        refined, votes = self._estimate(seen)
         between = [np.float32(-fraction) * motion[4:6], np.float32(1.0 - fraction) * motion[4:6]]
         along = [motion[:2], motion[2:4]] if guided is None else [None, None]
         flows = [refined[:2], refined[2:], *along, *between]
-        return average((first, second), flows, votes, guided, cubic=gain <= 1.0)
+        average((first, second), flows, votes, guided, out, cubic=gain <= 1.0)
 
     def _estimate(self, seen: Halves) -> tuple[Array, Array]:
         """Refined flows (4, H/2, W/2) and votes (6, H/2, W/2); on the CPU by OpenCV and strips."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lrhdr.interpolate.base import check_pair
-from lrhdr.radiometry import GAMMA
+from lrhdr.radiometry import GAMMA, WHITE
 
 Array = NDArray[np.float32]
 
@@ -100,16 +100,23 @@ def luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(raised * 255.0), 0.0, 255.0), dtype=np.uint8)
 
 
-def dis(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Array:
-    """DIS flow first -> second, (H, W, 2) in pixels, of 8-bit luminance of any size."""
+def dis(first: NDArray[np.uint8], second: NDArray[np.uint8], *, sparse: bool = False) -> Array:
+    """DIS flow first -> second, (H, W, 2) in pixels, of 8-bit luminance of any size.
+
+    `sparse` matches patches every 4 pixels instead of 3 and in 16 steps instead of 25: three quarters of the time, for
+    who refines the flow anyway (`docs/speed.md` has what it costs).
+    """
     height, width = first.shape
     pads = (0, max(0, _DIS_SIDE - height), 0, max(0, _DIS_SIDE - width))
-    a, b = (cv2.copyMakeBorder(x, *pads, cv2.BORDER_REPLICATE) for x in (first, second))
+    a, b = (cv2.copyMakeBorder(x, *pads, cv2.BORDER_REPLICATE) if any(pads) else x for x in (first, second))
     # A fresh object each time: DIS keeps buffers of the last image size. No initial flow: a field of zeros would be
     # taken as one, and measured 0.06 dB worse.
     estimator: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    if sparse:
+        estimator.setPatchStride(4)
+        estimator.setGradientDescentIterations(16)
     flow = estimator.calc(a, b, None)
-    return np.asarray(flow[:height, :width], dtype=np.float32).copy()
+    return np.ascontiguousarray(flow[:height, :width], dtype=np.float32)
 
 
 def _estimate(first: Array, second: Array, gain: float) -> tuple[Array, Array]:
@@ -194,8 +201,20 @@ def _interpolate_one(first: Array, second: Array, fraction: float, gain: float) 
 
 
 def to_arrays(batch: Tensor) -> Array:
-    """(B, 3, H, W) tensor to contiguous (B, H, W, 3) float32."""
-    return np.ascontiguousarray(batch.detach().float().clamp(0.0, 1.0).permute(0, 2, 3, 1).cpu().numpy())
+    """(B, C, H, W) tensor to contiguous (B, H, W, C) float32 in [0, 1]; integers are divided by their largest value."""
+    white = WHITE.get(batch.dtype)
+    planes = batch.detach() if white is not None else batch.detach().float()
+    count, channels, height, width = planes.shape
+    arrays = np.empty((count, height, width, channels), dtype=np.float32)
+    for planar, array in zip(planes.cpu().contiguous().numpy(), arrays, strict=True):
+        if white is not None:
+            codes = cv2.merge(list(planar)).reshape(array.shape)
+            np.multiply(codes, np.float32(1.0 / white), out=array)
+        else:
+            cv2.merge(list(planar), array)
+    if white is None:
+        torch.from_numpy(arrays).clamp_(0.0, 1.0)
+    return arrays
 
 
 def to_tensor(arrays: Array, like: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from lrhdr.radiometry import GAMMA
 _FLOW_ERROR_PX = 1.5
 _FLOW_ERROR_RELATIVE = 0.05
 _FLOOR_VOTE = 0.02
+_ROWS = 64  # of a copy made at once: in the cache
 
 
 def align_to_reference(
@@ -98,9 +99,14 @@ def align_window(window: Tensor, exposures: Tensor) -> Tensor:
 def clipped_luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     """8-bit luminance of a gamma-encoded (H, W, 3) frame after a gain in linear light, channels clipped at 1."""
     # clip(L^γ g)^(1/γ) = clip(L g^(1/γ)): the gain needs no power per pixel.
-    gained = frame if gain == 1.0 else np.minimum(frame * np.float32(gain ** (1.0 / GAMMA)), np.float32(1.0))
-    luma = luminance(gained)
-    return np.asarray(np.rint(luma * 255.0), dtype=np.uint8)
+    factor = np.float32(gain ** (1.0 / GAMMA))
+    copy = np.empty(frame.shape[:2], dtype=np.uint8)
+    for start in range(0, len(frame), _ROWS):
+        rows = frame[start : start + _ROWS]
+        luma = luminance(rows if gain == 1.0 else np.minimum(rows * factor, np.float32(1.0)))
+        luma *= np.float32(255.0)
+        copy[start : start + _ROWS] = np.rint(luma, out=luma)
+    return copy
 
 
 class GuidedDISInterpolator(DISInterpolator):

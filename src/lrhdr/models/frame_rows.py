@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-_WHITE = {torch.uint8: 255.0, torch.uint16: 65535.0}
+from lrhdr.radiometry import WHITE
 
 
 class FrameRows:
@@ -47,7 +46,7 @@ class FrameRows:
 
     def _read(self, frame: Tensor, start: int, stop: int, out: Tensor) -> None:
         height, width = self.inner_height, self.inner_width
-        white = _WHITE.get(frame.dtype)
+        white = WHITE.get(frame.dtype)
         first, last = min(max(start, 0), height), min(max(stop, 0), height)
         inner = out[:, first - start : last - start, :width]
         if last > first:

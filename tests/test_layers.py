@@ -23,7 +23,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "colour": (0, ("checks",)),
     "warp": (0, ()),
     "filters": (0, ()),
-    "noise": (0, ()),
+    "noise": (0, ("radiometry",)),
     "entmax": (0, ()),
     "agreement": (0, ("filters", "radiometry")),
     "allocator": (0, ()),

@@ -18,11 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lrhdr.radiometry import WHITE
+
 _BLOCK = 8  # px: with three channels about 100 independent values, so 8 % of deviation per block
 _PERCENTILE = 0.03  # chosen by us: flat blocks are rare in foliage
 _DARK, _BRIGHT = 0.06, 0.6  # code values between which noise is not rounding, and texture does not yet outweigh it
 _ENOUGH = 4  # blocks; a frame with fewer usable ones says nothing
-_AT_ONCE = 2**20  # pixels of the frames that are looked at together
+_ROWS = 64  # looked at together; a multiple of `_BLOCK`
 UNKNOWN = 0.005  # of a camera with a full well of 8000 electrons; the answer where frames say nothing
 FLOOR = 2.0 / 2550.0  # a fifth of a step of 8 bits: below, the estimate is rounding
 
@@ -46,32 +48,38 @@ def frame_noise(frames: Tensor) -> Tensor:
     """Standard deviation of the noise of each frame by itself, in code units.
 
     Args:
-        frames: (N, 3, H, W), gamma-encoded in [0, 1].
+        frames: (N, 3, H, W), gamma-encoded: floating point in [0, 1], or uint8 or uint16.
 
     Returns:
         (N,); NaN for a frame that does not tell.
     """
     height, width = frames.shape[-2:]
     if min(height, width) < _BLOCK + 2:
-        return frames.new_full((len(frames),), torch.nan)
-    # A few at a time: the maps on the way are as large as the frames.
-    some = max(1, _AT_ONCE // (height * width))
-    return torch.cat([_levels(frames[i : i + some]) for i in range(0, len(frames), some)])
+        return torch.full((len(frames),), torch.nan, device=frames.device)
+    return torch.stack([_level(frame) for frame in frames])
 
 
-def _levels(x: Tensor) -> Tensor:
-    """`frame_noise` of frames whose maps fit into memory together."""
-    rows = x[..., 2:, :] - 2.0 * x[..., 1:-1, :] + x[..., :-2, :]
-    both = (rows[..., 2:] - 2.0 * rows[..., 1:-1] + rows[..., :-2]).abs().mean(dim=1, keepdim=True)
-    inner = x[..., 1:-1, 1:-1]
-    usable = ((inner.amin(dim=1, keepdim=True) > _DARK) & (inner.amax(dim=1, keepdim=True) < _BRIGHT)).float()
-    level = F.avg_pool2d(both, _BLOCK).flatten(1)
-    clean = F.avg_pool2d(usable, _BLOCK).flatten(1) > 0.9
-    ranked = torch.where(clean, level, torch.inf).sort(dim=1).values
-    blocks = clean.sum(dim=1, keepdim=True)
+def _level(frame: Tensor) -> Tensor:
+    """`frame_noise` of one frame (3, H, W), in bands of rows that fit the cache."""
+    last = (frame.shape[1] - 2) // _BLOCK * _BLOCK
+    bands = [_blocks(frame[:, start : min(start + _ROWS, last) + 2]) for start in range(0, last, _ROWS)]
+    level, clean = (torch.cat(x) for x in zip(*bands, strict=True))
+    ranked = torch.where(clean, level, torch.inf).sort().values
+    blocks = clean.sum()
     # The filter's gain on white noise is 6; E|n| = sqrt(2 / π) σ.
-    sigma = ranked.gather(1, (blocks * _PERCENTILE).long()).squeeze(1) * (math.sqrt(math.pi / 2.0) / 6.0)
-    return torch.where(blocks.squeeze(1) >= _ENOUGH, sigma, torch.nan)
+    sigma = ranked[(blocks * _PERCENTILE).long()] * (math.sqrt(math.pi / 2.0) / 6.0)
+    return torch.where(blocks >= _ENOUGH, sigma, torch.nan)
+
+
+def _blocks(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean magnitude of the second difference in each block of some rows, and whether the block counts."""
+    x = rows.float() * (1.0 / WHITE[rows.dtype]) if rows.dtype in WHITE else rows.float()
+    inner = x[:, 1:-1, 1:-1]
+    usable = ((inner.amin(dim=0) > _DARK) & (inner.amax(dim=0) < _BRIGHT)).float()
+    down = (x[:, 2:] + x[:, :-2]).sub_(x[:, 1:-1], alpha=2.0)
+    both = (down[..., 2:] + down[..., :-2]).sub_(down[..., 1:-1], alpha=2.0).abs_().mean(dim=0)
+    level, share = F.avg_pool2d(torch.stack((both, usable))[None], _BLOCK)[0].flatten(1)
+    return level, share > 0.9
 
 
 @torch.no_grad()

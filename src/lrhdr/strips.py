@@ -27,6 +27,7 @@ from lrhdr.tonemap import MU
 Array = NDArray[np.float32]
 
 _LOG_MU = math.log1p(MU)
+_CACHED = 2**17  # values worked on at once, where a loop goes over them several times; chosen by us, by time
 _TINY = 1e-18  # stands in for 0 under a logarithm; its cube root changes no sum of shares
 
 
@@ -126,6 +127,12 @@ def deinterleave(interleaved: Tensor, out: Tensor) -> None:
     cv2.transpose(_as_numpy(interleaved.view(rows * width, channels)), _as_numpy(out).reshape(channels, -1))
 
 
+def halve_planar(planar: Array, out: Array) -> None:
+    """Means of 2x2 pixels of planar (C, rows, W), contiguous, even sides, into (C, rows / 2, W / 2), contiguous."""
+    flat = _flat(out)
+    cv2.resize(_flat(planar), flat.shape[::-1], flat, interpolation=cv2.INTER_AREA)
+
+
 def unshuffle_interleave(planar: Tensor, out: Tensor) -> None:
     """`pixel_unshuffle` by 2 of planar (C, rows, W) to interleaved (rows / 2, W / 2, 4 C).
 
@@ -148,47 +155,74 @@ def shuffle_planar(interleaved: Tensor) -> Tensor:
     return planar.view(channels // 4, 2, rows, 2 * width).transpose(1, 2).reshape(channels // 4, 2 * rows, 2 * width)
 
 
-def entmax_rows(logits: Array, alpha: float, steps: int = 10, settled: float = 1e-6) -> Array:
+def entmax_rows(logits: Array, alpha: float, steps: int = 10, settled: float = 1e-4) -> Array:
     """α-entmax over the first axis of planar logits; see `entmax.entmax` for the meaning and the solver.
 
-    Newton as there, from a better start: by the convexity of the power, τ >= mean(x) - K^(1 - α), so that pixels with
-    many candidates in play begin near their root. It stops when Σ p is 1 within `settled` at every pixel.
+    Newton as there, from better starts: by the convexity of the power, the τ of any group of k candidates is at least
+    their mean - k^(1 - α), and adding candidates raises τ; taken of all, of the largest alone and of the two largest.
+    It stops when τ moves by `settled` or less at every pixel of some rows, makes that step to first order, and
+    normalises: what is left is below settled^(4/3).
 
     Args:
         logits: (K, rows, W), contiguous; overwritten.
         alpha: 1 < α <= 2.
         steps: at most.
-        settled: largest |Σ p - 1| at which the steps end (the shares are normalised afterwards).
+        settled: largest step of τ at which they end.
 
     Returns:
         (K, rows, W), >= 0, sums to 1 over K, with exact zeros: the memory of `logits`.
     """
+    some = max(1, _CACHED // (len(logits) * logits.shape[2]))
+    for start in range(0, logits.shape[1], some):
+        logits[:, start : start + some] = _entmax(logits[:, start : start + some].copy(), alpha, steps, settled)
+    return logits
+
+
+def _entmax(x: Array, alpha: float, steps: int, settled: float) -> Array:
+    """`entmax_rows` of contiguous rows that fit the cache."""
     exponent = 1.0 / (alpha - 1.0)
-    count = len(logits)
-    x = logits
+    count = len(x)
     x *= np.float32(alpha - 1.0)
-    x -= x.max(axis=0)
+    first, second = _two_largest(x)
+    x -= first
     tau = np.maximum(x.mean(axis=0) - np.float32(count ** (1.0 - alpha)), np.float32(-1.0))
+    second -= first
+    second *= np.float32(0.5)
+    second -= np.float32(2.0 ** (1.0 - alpha))
+    np.maximum(tau, second, out=tau)
     slope = np.empty_like(x)
     share = np.empty_like(x)
-    for _ in range(steps):
+    for step in range(steps):
         np.subtract(x, tau, out=share)
         clamp_in_place(share, _TINY)
-        np.copyto(slope, share)
-        log_in_place(slope)
+        cv2.log(_flat(share), _flat(slope))
         slope *= np.float32(exponent - 1.0)
         exp_in_place(slope)
         share *= slope
         excess = share.sum(axis=0)
         excess -= np.float32(1.0)
-        if float(excess.max()) <= settled:
-            break
         rise = slope.sum(axis=0)
         rise *= np.float32(exponent)
         excess /= rise
+        if step + 1 == steps or float(np.abs(excess).max()) <= settled:
+            break
         tau += excess
-    np.subtract(x, tau, out=x)
-    clamp_in_place(x, 0.0)
-    x *= slope if alpha < 2.0 else np.float32(1.0)
-    x /= x.sum(axis=0)
-    return x
+    # p(τ + δ) = p(τ) - δ p'(τ), where it stays positive.
+    slope *= excess * np.float32(exponent)
+    share -= slope
+    clamp_in_place(share, 0.0)
+    share[x <= tau] = 0.0
+    share /= share.sum(axis=0)
+    return share
+
+
+def _two_largest(x: Array) -> tuple[Array, Array]:
+    """The largest and the second largest value over the first axis, new arrays; one value stands for both."""
+    first, second = x[0].copy(), x[0].copy()
+    if len(x) > 1:
+        np.maximum(x[0], x[1], out=first)
+        np.minimum(x[0], x[1], out=second)
+    for plane in x[2:]:
+        np.maximum(second, np.minimum(first, plane), out=second)
+        np.maximum(first, plane, out=first)
+    return first, second

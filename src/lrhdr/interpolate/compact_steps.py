@@ -73,7 +73,9 @@ class CompactSteps:
 
     def __init__(self, network: CompactNet) -> None:
         self.convs = {
-            name: RowConv(m, torch.float32) for name, m in network.named_modules() if isinstance(m, nn.Conv2d)
+            name: RowConv(m, torch.float32, multiple=8 if name == "g3" else 1)
+            for name, m in network.named_modules()
+            if isinstance(m, nn.Conv2d)
         }
         self.blocks = {name: self._names(name, m) for name, m in network.named_children()}
         self.code = network.code
@@ -176,7 +178,7 @@ class CompactSteps:
             middle.drop(second.needs(end.end))
             ready = last.ready(end)
             if ready > given:
-                rows = last(end, given, ready)
+                rows = last(end, given, ready)[..., : 4 + GUESSES]
                 planes = torch.empty(rows.shape[2], ready - given, width)
                 deinterleave(rows, planes)
                 flows[:, given:ready] += planes[:4]

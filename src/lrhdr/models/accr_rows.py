@@ -5,8 +5,7 @@ layer keeping the two or three rows that its next strip needs (`nn/rows.py`), so
 but the result is ever whole. All exposures' paths run side by side, since each looks at the others.
 
 What is folded: the gate α(e) into the weights of the detail branch, which then shares one convolution with the
-context branch; the noise code into a bias; the mean over 2x2 pixels of the squared cue into the mapper's weights; the 1
-of `1 + K` into its bias.
+context branch; the noise code into a bias; the 1 of `1 + K` into the mapper's.
 """
 
 from __future__ import annotations
@@ -30,15 +29,18 @@ from lrhdr.nn.rows import (
 )
 from lrhdr.strips import (
     blur_rows,
+    halve_planar,
     interleave,
-    radiance_rows,
     shuffle_planar,
-    tone_rows,
     unshuffle_interleave,
 )
 
 _HALO = 4
 """Rows that the wider of the decoder's two blurs reaches."""
+
+_CUES = 16
+"""Channels of the cue at half resolution: 2x2 pixels of 3 channels, the mean of their squares, and one of zeros, as
+layouts are changed by pairs of values."""
 
 _BEHIND = 20
 """Rows at half resolution for which a map must be held beside the strip: the delays of all layers, with a margin."""
@@ -69,12 +71,12 @@ class _Path:
 
         self.pixels = RowBuffer(height, width, 6, strip + 4, dtype)
         self.unshuffled = half(24)
-        self.cues = half(24)
+        self.cues = half(_CUES)
         self.near = half(config.channels)
         self.far = RowBuffer(high // 2, wide // 2, config.context, room, dtype)
         self.wide = RowBuffer(high // 2, wide // 2, config.channels, room, dtype)
         self.branches = half(2 * config.channels)
-        self.mapped_from = half(config.channels + 24)
+        self.mapped_from = half(config.channels + _CUES)
         self.hidden = half(config.mapper_hidden)
         self.decoded_from = half(config.channels + 12)
         self.body = [half(config.decoder_hidden) for _ in range(config.decoder_blocks + 1)]
@@ -117,9 +119,8 @@ class AccrRows:
         )
         c = self.channels
         weight = mapper.conv1.weight.detach()
-        # downsample2(cue²) is a mean of four squares: its weight, a quarter of it to each.
-        squares = (weight[:, c + 12 :] / 4.0).repeat_interleave(4, dim=1)
-        self.map1 = RowConv(mapper.conv1, dtype, weight=torch.cat((weight[:, : c + 12], squares), dim=1))
+        none = torch.zeros_like(weight[:, : c + _CUES - weight.shape[1]])
+        self.map1 = RowConv(mapper.conv1, dtype, weight=torch.cat((weight, none), dim=1))
         assert mapper.conv2.bias is not None
         one = torch.cat((torch.ones(c), torch.zeros(c)))
         self.map2 = RowConv(mapper.conv2, dtype, bias=mapper.conv2.bias.detach() + one)
@@ -164,28 +165,20 @@ class AccrRows:
                 finished += rows
         assert finished == self.height
 
-    def _tones(self, frames: FrameRows, exposures: list[float], start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """LDR and T-domain rows of all frames, (N_e, 3, rows, W) each."""
-        ldr = torch.empty(len(frames), 3, stop - start, self.width)
-        tone = torch.empty_like(ldr)
-        frames.read(start, stop, ldr)
-        for source, target, exposure in zip(ldr.numpy(), tone.numpy(), exposures, strict=True):
-            radiance_rows(source, exposure, target)
-        tone_rows(tone.numpy(), tone.numpy())
-        return ldr, tone
-
     def _admit(self, frames: FrameRows, exposures: list[float], start: int, stop: int) -> None:
         """Bring new rows of the frames into the first maps of the paths."""
-        ldr, tone = self._tones(frames, exposures, start, stop)
         rows, half = stop - start, (stop - start) // 2
-        cues = cues_of(tone).to(self.dtype)
-        both = torch.cat((ldr, tone), dim=1).to(self.dtype)
-        for path, pixels, cue in zip(self.paths, both, cues, strict=True):
+        both = torch.empty(len(frames), 6, rows, self.width)  # LDR and tones of each frame
+        frames.light(start, stop, exposures, ldr=both[:, :3], tone=both[:, 3:])
+        cues = cues_of(both[:, 3:])
+        squares = torch.zeros(_CUES - 12, half, self.width // 2)
+        for path, pixels, cue in zip(self.paths, both.to(self.dtype), cues, strict=True):
             interleave(pixels, path.pixels.extend(rows))
             unshuffle_interleave(pixels, path.unshuffled.extend(half))
             target = path.cues.extend(half)
-            unshuffle_interleave(cue, target[..., :12])
-            torch.square(target[..., :12], out=target[..., 12:])
+            unshuffle_interleave(cue.to(self.dtype), target[..., :12])
+            halve_planar(cue.square_().numpy(), squares[:3].numpy())
+            interleave(squares.to(self.dtype), target[..., 12:])
 
     def _advance(self, path: _Path, combined: RowConv, first_bias: Tensor) -> Tensor | None:
         """Send what is there down one path; the decoder's new rows, (6, rows, W) planar, or None."""
@@ -250,7 +243,8 @@ class AccrRows:
         self, frames: FrameRows, exposures: list[float], residuals: list[Tensor], out: Tensor, start: int, stop: int
     ) -> None:
         """Apply the decoder's output to rows `start` to `stop` and clamp: the calibrated frames."""
-        _, tone = self._tones(frames, exposures, start - _HALO, stop + _HALO)
+        tone = torch.empty(len(frames), 3, stop - start + 2 * _HALO, self.width)
+        frames.light(start - _HALO, stop + _HALO, exposures, tone=tone)
         inner = tone[:, :, _HALO:-_HALO]
         cues = cues_of(inner)
         for i, (residual, own) in enumerate(zip(residuals, inner, strict=True)):

@@ -90,9 +90,10 @@ class ApswfRows:
     def __init__(self, apswf: APSWF, height: int, width: int, strip: int, dtype: torch.dtype) -> None:
         self.height, self.width, self.strip, self.dtype = height, width, strip, dtype
         self.noise = apswf.noise
-        self.stem, self.down1, self.down2, self.down3, self.dec0, self.head0 = (
-            RowConv(x, dtype) for x in (apswf.stem, apswf.down1, apswf.down2, apswf.down3, apswf.dec0, apswf.head0)
+        self.stem, self.down1, self.down2, self.down3, self.dec0 = (
+            RowConv(x, dtype) for x in (apswf.stem, apswf.down1, apswf.down2, apswf.down3, apswf.dec0)
         )
+        self.head0 = RowConv(apswf.head0, dtype, multiple=8)
         self.base_biases = apswf.stem.bias, apswf.down1.bias
         w0 = apswf.stem.weight.shape[0]
         self.width0 = w0
@@ -202,7 +203,7 @@ class ApswfRows:
             self.joined.drop(self.dec0.needs(self.last.end))
             ready = self.head0.ready(self.last)
             if ready > given:
-                rows = self.head0(self.last, given, ready).float()
+                rows = self.head0(self.last, given, ready)[..., :k].float()
                 rows += self.coarse.rows(given, ready)
                 self.last.drop(self.head0.needs(ready))
                 self.coarse.drop(ready)

@@ -12,7 +12,7 @@ from lrhdr.entmax import entmax
 from lrhdr.models.frame_rows import FrameRows
 from lrhdr.models.lrhdr import LRHDRConfig
 from lrhdr.models.prior_rows import HALO, finish_prior, prior_rows
-from lrhdr.strips import Array, entmax_rows, radiance_rows, tone_rows, untone_rows
+from lrhdr.strips import Array, entmax_rows, untone_rows
 
 _SMOOTH_ALPHA = 1.8
 """α up to which a small number for 0 under the logarithm of `entmax_rows` leaves the solver's slope alone."""
@@ -43,16 +43,15 @@ class CandidateRows:
         """Rows of the voting network's input, (C_in, rows, W): LDR frames, candidates in the T domain, prior."""
         count, paths, k = len(self.frames), len(self.calibrated), self.config.n_candidates
         planes = 3 * (2 * count + paths)
-        x = torch.empty(planes + (k if self.config.prior else 0), stop - start, self.frames.width)
-        ldr, tones = x[: 3 * count].numpy(), x[3 * count : 6 * count].numpy()
-        halo = HALO if self.config.prior else 0
-        whole, radiance = self._radiances(start - halo, stop + halo)
-        inner = slice(halo, halo + stop - start)
-        ldr.reshape(whole[:, :, inner].shape)[:] = whole[:, :, inner]
-        tone_rows(np.ascontiguousarray(radiance[:, :, inner]).reshape(tones.shape), tones)
-        x[6 * count : planes].view(paths, 3, *x.shape[1:]).copy_(self.calibrated[:, :, start:stop])
-        if self.config.prior:
-            prior = prior_rows(whole[:, :, inner], radiance, self.exposures, self.originals)
+        rows, width = stop - start, self.frames.width
+        x = torch.empty(planes + (k if self.config.prior else 0), rows, width)
+        ldr, tones = (x[3 * count * i : 3 * count * (i + 1)].view(count, 3, rows, width) for i in (0, 1))
+        radiance = torch.empty(count, 3, rows + 2 * HALO, width) if self.config.prior else None
+        halo = 0 if radiance is None else HALO
+        self.frames.light(start, stop, self.exposures, ldr=ldr, radiance=radiance, tone=tones, halo=halo)
+        x[6 * count : planes].view(paths, 3, rows, width).copy_(self.calibrated[:, :, start:stop])
+        if radiance is not None:
+            prior = prior_rows(ldr.numpy(), radiance.numpy(), self.exposures, self.originals)
             if self.kept is not None:
                 self.kept[:, start:stop] = prior
             np.multiply(self._finished(prior), np.float32(_PRIOR_INPUT), out=x[planes:].numpy())
@@ -86,20 +85,11 @@ class CandidateRows:
             hdr[:, inner] = radiance.sum(dim=0)[:, :rows, :width]
         return hdr, weights, candidates
 
-    def _radiances(self, start: int, stop: int, out: Array | None = None) -> tuple[Array, Array]:
-        """LDR and radiance of all frames on some rows, (F, 3, rows, W) each."""
-        ldr = torch.empty(len(self.frames), 3, stop - start, self.frames.width)
-        self.frames.read(start, stop, ldr)
-        radiance = np.empty(ldr.shape, dtype=np.float32) if out is None else out
-        for source, target, exposure in zip(ldr.numpy(), radiance, self.exposures, strict=True):
-            radiance_rows(source, exposure, target)
-        return ldr.numpy(), radiance
-
     def _candidates(self, start: int, stop: int) -> Tensor:
         """Radiance of all candidates on some rows, (K, 3, rows, W)."""
         count = len(self.frames)
         radiance = torch.empty(self.config.n_candidates, 3, stop - start, self.frames.width)
-        self._radiances(start, stop, radiance[:count].numpy())
+        self.frames.light(start, stop, self.exposures, radiance=radiance[:count])
         for tone, target in zip(self.calibrated, radiance[count:].numpy(), strict=True):
             untone_rows(tone[:, start:stop].numpy(), target)
         return radiance
@@ -113,8 +103,10 @@ class CandidateRows:
         if self.kept is not None:
             prior = self.kept[:, start:stop]
         else:
-            ldr, radiance = self._radiances(start - HALO, stop + HALO)
-            prior = prior_rows(ldr[:, :, HALO:-HALO], radiance, self.exposures, self.originals)
+            ldr = torch.empty(len(self.frames), 3, stop - start, self.frames.width)
+            radiance = torch.empty(*ldr.shape[:2], stop - start + 2 * HALO, self.frames.width)
+            self.frames.light(start, stop, self.exposures, ldr=ldr, radiance=radiance, halo=HALO)
+            prior = prior_rows(ldr.numpy(), radiance.numpy(), self.exposures, self.originals)
         return logits.add_(torch.from_numpy(self._finished(prior)))
 
     def _weigh(self, logits: Tensor) -> Tensor:

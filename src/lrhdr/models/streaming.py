@@ -37,9 +37,10 @@ from lrhdr.strips import Array
 PRECISIONS = ("fp32", "bf16")
 """What the convolutions and the maps between them may be computed in; radiometry and the vote stay in float32."""
 
-_STRIP = 32
-_WIDE = 2048
-"""Rows per strip, chosen by us: what a strip touches should fit the cache. Half of it for frames wider than `_WIDE`."""
+_STRIP_PIXELS = 80 * 2**10
+_LEAST_STRIP, _MOST_STRIP = 16, 64
+"""Pixels and rows of a strip, chosen by us: fewer do their overheads more often, more fall out of the cache. 64 rows of
+1280 pixels take 5 % less time than 32, as long as 96."""
 
 _KEEP_PRIOR = 4_000_000
 """Pixels up to which the prior is kept from the second stage for the third; larger frames make it again."""
@@ -189,7 +190,7 @@ class StreamingLRHDR:
         if held is None or held.key != key:
             held = self._local.workspace = None  # the old one's memory goes before the new one's comes
             dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-            strip = self.strip or (_STRIP if width <= _WIDE else _STRIP // 2)
+            strip = self.strip or min(max(round(_STRIP_PIXELS / width / 8) * 8, _LEAST_STRIP), _MOST_STRIP)
             held = self._local.workspace = _Workspace(self.model, height, width, strip, dtype, key)
         assert isinstance(held, _Workspace)
         return held

@@ -111,14 +111,24 @@ class RowConv:
         dtype: to compute in.
         weight: taken instead of the layer's.
         bias: taken instead of the layer's.
+        multiple: zero outputs are added until their number is a multiple of this; 8 is one vector.
     """
 
     def __init__(
-        self, conv: nn.Conv2d, dtype: torch.dtype, weight: Tensor | None = None, bias: Tensor | None = None
+        self,
+        conv: nn.Conv2d,
+        dtype: torch.dtype,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        multiple: int = 1,
     ) -> None:
         weight = conv.weight if weight is None else weight
         bias = conv.bias if bias is None else bias
         assert bias is not None
+        missing = -len(bias) % multiple
+        if missing:
+            weight = torch.cat((weight, weight.new_zeros(missing, *weight.shape[1:])))
+            bias = torch.cat((bias, bias.new_zeros(missing)))
         self.weight = weight.detach().to(dtype, copy=True).contiguous(memory_format=torch.channels_last)
         self.bias = bias.detach().to(dtype, copy=True)
         self.stride = int(conv.stride[0])

@@ -451,7 +451,8 @@ def test_ctrl_c(lrhdr: Run, config: Path, tmp_path: Path, command: str) -> None:
     _wait_for(lambda: _at_work(command, tmp_path, process.pid), process)
     process.send_signal(signal.SIGINT)
     found = _finish(process)
-    if found.status != 0:  # quick ones may be done before
+    done = found.status == 0 or (found.status == -signal.SIGINT and found.out and not found.err)
+    if not done:  # quick ones may be done before, or be leaving
         one_line(found, 130, "stopped")
     assert "Traceback" not in found.err
     assert not list(tmp_path.rglob(".*.tmp"))
@@ -470,11 +471,12 @@ def _long(command: str, config: Path, tmp_path: Path) -> tuple[object, ...]:
             "validation = 1\nlog_every = 1\n"
         )
         return ("train-interpolator", other)
+    if command == "interpolate":
+        clip = write_clip(tmp_path / "clip", 3, (2160, 3840))
+        return ("interpolate", clip / "0.png", clip / "2.png", "-o", tmp_path / "i.png", "--interpolator", "compact")
     clip = write_clip(tmp_path / "clip", 60, (240, 320))
     if command == "inspect":
         return ("inspect", clip)
-    if command == "interpolate":
-        return ("interpolate", clip / "0.png", clip / "2.png", "-o", tmp_path / "i.png")
     frames = tmp_path / "frames"
     frames.mkdir()
     for i in range(60):

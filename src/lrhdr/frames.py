@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lrhdr.checks import InputError
-from lrhdr.radiometry import ldr_to_radiance
+from lrhdr.radiometry import WHITE, ldr_to_radiance
 
 Frame = NDArray[Any] | Tensor
 """(H, W, 3) numpy or (3, H, W) torch."""
@@ -19,12 +19,13 @@ FLOAT_SLACK = 0.05
 """How far a float LDR frame may leave [0, 1] (resampling overshoot) before it is refused as not being LDR."""
 
 
-def frame_to_tensor(frame: Frame, index: int) -> Tensor:
+def frame_to_tensor(frame: Frame, index: int, *, keep_codes: bool = False) -> Tensor:
     """Bring one LDR frame to (3, H, W) float32 in [0, 1].
 
     Args:
         frame: (H, W, 3) numpy or (3, H, W) torch; uint8 or uint16 (divided by their maximum), or float in [0, 1].
         index: its position, for messages.
+        keep_codes: leave uint8 and uint16 as they are: a quarter and half of the memory.
 
     Raises:
         InputError: wrong shape or type, empty, NaN or infinite, or float values outside [0, 1] by more than
@@ -40,10 +41,9 @@ def frame_to_tensor(frame: Frame, index: int) -> Tensor:
     if len(shape) != 3 or shape[axis] != 3 or 0 in shape:
         raise InputError(f"frame {index}: expected shape {layout}, found {shape}")
     x = frame if isinstance(frame, Tensor) else torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
-    if x.dtype == torch.uint8:
-        return x.float() / 255.0
-    if x.dtype == torch.uint16:
-        return x.float() / 65535.0
+    if x.dtype in WHITE:
+        # A copy, never the caller's own memory, which may hold another frame by the time this one is looked at.
+        return x.clone() if keep_codes else codes_to_float(x)
     if not x.is_floating_point():
         raise InputError(f"frame {index}: expected uint8, uint16 or float values, found {x.dtype}")
     x = x.float()
@@ -54,6 +54,11 @@ def frame_to_tensor(frame: Frame, index: int) -> Tensor:
     if low < -FLOAT_SLACK or high > 1.0 + FLOAT_SLACK:
         raise InputError(f"frame {index}: found values from {low:g} to {high:g}, expected gamma-encoded LDR in [0, 1]")
     return x.clamp(0.0, 1.0)
+
+
+def codes_to_float(frame: Tensor) -> Tensor:
+    """A frame of uint8 or uint16 divided by the largest code; others as they are."""
+    return frame.float() / WHITE[frame.dtype] if frame.dtype in WHITE else frame
 
 
 def composite_with_reference(hdr: Tensor, reference: Tensor, exposures: Tensor) -> Tensor:

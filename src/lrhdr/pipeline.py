@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from lrhdr.backends import BackendChoice, prepare
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
-from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
-from lrhdr.interpolate import Interpolator, complete_window, get_interpolator
+from lrhdr.frames import Frame, codes_to_float, composite_with_reference, frame_to_tensor
+from lrhdr.interpolate import Interpolator, complete_frames, complete_window, get_interpolator
 from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_window
 from lrhdr.models.lrhdr import LRHDR
@@ -91,7 +91,7 @@ class HdrFrame:
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """An input frame that some window still needs: (3, H, W) on the device; (1,) its noise, where that is wanted."""
+    """An input frame that a window still needs: (3, H, W) on the device, maybe integers; (1,) its noise, or None."""
 
     index: int
     frame: Tensor
@@ -177,7 +177,7 @@ class Reconstructor:
         self.keep_maps = keep_maps
         self.composite = composite
         self.stabilise_window = stabilise_window
-        # Frames may stay where they are, if nothing but the executor in strips looks at the window.
+        # Frames may stay where and as they are, if nothing but the executor in strips looks at the window.
         plain = tile is None and not composite and not stabilise_window and not self.aligned
         self._lean = plain and isinstance(self.method, StreamingLRHDR)
         if tile is not None:
@@ -276,18 +276,21 @@ class Reconstructor:
         return hdr.clamp_min(0.0), weights, candidates
 
     def _checked(self, hdr: Tensor) -> Tensor:
-        if not torch.isfinite(hdr).all():
+        if not all(torch.isfinite(x) for x in hdr.aminmax()):
             raise LrhdrError(f"{self.name}: returned NaN or infinite radiance")
         return hdr.float()
 
     @torch.inference_mode()
-    def _in_place(self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None) -> Tensor:
-        """As `complete` and `fuse` without maps, for a method that takes frames where they lie: nothing is copied."""
-        completed = complete_window(frames, exposures, self.interpolator)[0]
-        output = self.method(frames, list(completed), exposures, **({} if noise is None else {"noise": noise}))
+    def _in_place(
+        self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None, *, maps: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """As `complete` and `_fuse`, for a method that takes frames where they lie: nothing is copied."""
+        completed = complete_frames(frames, exposures, self.interpolator)
+        known = {} if noise is None else {"noise": noise}
+        output = self.method(frames, completed, exposures, maps=maps, **known)
         if frames[0][0].numel() > _KEEP_PIXELS:
             self.method.release()  # type: ignore[attr-defined]
-        return self._checked(output.hdr).clamp_min_(0.0)
+        return self._checked(output.hdr).clamp_min_(0.0), output.weights, output.candidates
 
     @torch.inference_mode()
     def complete(self, window: Tensor, exposures: Tensor) -> Tensor:
@@ -385,7 +388,7 @@ class Reconstructor:
     @torch.inference_mode()
     def _admit(self, frame: Frame, index: int, held: deque[_Held]) -> _Held:
         """Convert an incoming frame, after checking that its size is that of the others; measure its noise, once."""
-        x = frame_to_tensor(frame, index)
+        x = frame_to_tensor(frame, index, keep_codes=self._lean)
         if held and held[-1].frame.shape != x.shape:
             found, expected = ("x".join(str(s) for s in reversed(t.shape[1:])) for t in (x, held[-1].frame))
             raise InputError(f"frame {index}: found {found} pixels, expected {expected} like the frames before it")
@@ -405,12 +408,13 @@ class Reconstructor:
         keep = self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps
         weights = candidates = None
         try:
-            if self._lean and not keep:
-                hdr = self._in_place(frames, exposures, noise)
+            if self._lean:
+                hdr, weights, candidates = self._in_place(frames, exposures, noise, maps=keep)
             else:
                 window = torch.stack(frames)[None]
                 if self.stabilise_window:
                     window = stabilise_window(window, exposures)
+                    frames = list(window[0])
                 completed = self.complete(window, exposures)
                 hdr, weights, candidates = self._fuse(window, completed, exposures, maps=keep, noise=noise)
         except LrhdrError as error:
@@ -419,7 +423,7 @@ class Reconstructor:
         if keep:
             maps = {
                 "weights": None if weights is None else weights[0].float().cpu().numpy(),
-                "window": tuple(x.permute(1, 2, 0).cpu().numpy() for x in window[0]),
+                "window": tuple(codes_to_float(x).permute(1, 2, 0).cpu().numpy() for x in frames),
                 "window_exposures": relative,
                 "window_indices": tuple(h.index for h in window_of.frames),
                 "candidates": None if candidates is None else candidates[0].float().permute(0, 2, 3, 1).cpu().numpy(),

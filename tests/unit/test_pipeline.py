@@ -170,6 +170,31 @@ def test_bad_frames_are_named(frame: object, message: str) -> None:
         frame_to_tensor(frame, 5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_are_kept_as_they_are_and_give_what_floats_give(dtype: type) -> None:
+    white = np.iinfo(dtype).max
+    frames = [(x.astype(np.uint32) * (white // 255)).astype(dtype) for x in clip(TWO, 4, 40, 56)]
+    tool = Reconstructor(network(), "compact")
+    whole = list(tool.reconstruct(frames, TWO))
+    floats = list(tool.reconstruct([x.astype(np.float32) / white for x in frames], TWO))
+    shown = list(Reconstructor(network(), "compact", keep_maps={2}).reconstruct(frames, TWO))
+    assert [x.weights is not None for x in shown] == [False, False, True, False]
+    np.testing.assert_allclose(shown[2].window[1], frames[2].astype(np.float32) / white, atol=1e-7)
+    for a, b, c in zip(whole, floats, shown, strict=True):
+        tones = (mu_law(torch.from_numpy(x.radiance)) for x in (a, b))
+        torch.testing.assert_close(*tones, rtol=0.0, atol=1e-4)
+        np.testing.assert_array_equal(a.radiance, c.radiance)
+
+
+def test_a_tensor_may_be_filled_anew_once_it_was_given() -> None:
+    memory = torch.empty(3, 40, 56, dtype=torch.uint8)
+    frames = [torch.from_numpy(x).permute(2, 0, 1) for x in clip(TWO, 4, 40, 56)]
+    tool = Reconstructor(network(), "average")
+    again = tool.reconstruct((memory.copy_(x) for x in frames), TWO)
+    for a, b in zip(tool.reconstruct(frames, TWO), again, strict=True):
+        np.testing.assert_array_equal(a.radiance, b.radiance)
+
+
 def test_small_overshoots_are_clamped() -> None:
     x = frame_to_tensor(np.array([[[-0.01, 0.5, 1.02]]]), 0)
     assert x.flatten().tolist() == [0.0, 0.5, 1.0]

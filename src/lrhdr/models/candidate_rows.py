@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ class CandidateRows:
             hdr (3, h, w), linear radiance; weights (K, h, w) and candidates (K, 3, h, w), or None.
         """
         height, width, k = self.frames.inner_height, self.frames.inner_width, self.config.n_candidates
-        hdr = torch.empty(3, height, width)
+        hdr = torch.empty(height, width, 3)  # interleaved, as files hold it
         weights = torch.empty(k, height, width) if maps else None
         candidates = torch.empty(k, 3, height, width) if maps else None
         for start, stop, logits in votes:
@@ -82,8 +83,10 @@ class CandidateRows:
                 weights[:, inner] = share[:, :rows, :width]
                 candidates[:, :, inner] = radiance[:, :, :rows, :width]
             radiance *= share[:, None]
-            hdr[:, inner] = radiance.sum(dim=0)[:, :rows, :width]
-        return hdr, weights, candidates
+            if rows:
+                merged = radiance.sum(dim=0)[:, :rows, :width]
+                cv2.merge(list(merged.contiguous().numpy()), hdr[inner].numpy())
+        return hdr.permute(2, 0, 1), weights, candidates
 
     def _candidates(self, start: int, stop: int) -> Tensor:
         """Radiance of all candidates on some rows, (K, 3, rows, W)."""

@@ -34,3 +34,20 @@ def keep_memory() -> bool:
     mallopt = library.mallopt
     mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))
+
+
+def give_back() -> bool:
+    """Give freed memory that the C library still holds back to the system (glibc): before the next large job.
+
+    Returns:
+        Whether it was asked to; False on systems whose C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return False
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    trim(0)
+    return True

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lrhdr.allocator import give_back
 from lrhdr.backends import BackendChoice, prepare
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
@@ -285,11 +286,15 @@ class Reconstructor:
         self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None, *, maps: bool
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """As `complete` and `_fuse`, for a method that takes frames where they lie: nothing is copied."""
+        large = frames[0][0].numel() > _KEEP_PIXELS
         completed = complete_frames(frames, exposures, self.interpolator)
+        if large:
+            give_back()
         known = {} if noise is None else {"noise": noise}
         output = self.method(frames, completed, exposures, maps=maps, **known)
-        if frames[0][0].numel() > _KEEP_PIXELS:
+        if large:
             self.method.release()  # type: ignore[attr-defined]
+            give_back()
         return self._checked(output.hdr).clamp_min_(0.0), output.weights, output.candidates
 
     @torch.inference_mode()

@@ -38,3 +38,29 @@ def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(allocator.sys, "platform", "darwin")
     assert not allocator.keep_memory()
+    assert not allocator.give_back()
+
+
+_GIVES_BACK = """
+import numpy as np
+from lrhdr.allocator import give_back, keep_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+if not keep_memory():
+    print("none")
+else:
+    held = np.ones(50_000_000, dtype=np.uint8)
+    del held
+    before = resident()
+    give_back()
+    print(before - resident())
+"""
+
+
+def test_freed_memory_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", _GIVES_BACK], capture_output=True, text=True, check=True)
+    if done.stdout.strip() == "none":
+        pytest.skip("the C library is not glibc")
+    assert int(done.stdout) > 40_000_000

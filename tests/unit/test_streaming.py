@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lrhdr.checks import InputError
+from lrhdr.models import streaming
 from lrhdr.models.accr import ACCRConfig
 from lrhdr.models.apswf import APSWFConfig
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig, LRHDROutput
@@ -112,6 +113,16 @@ def test_a_second_frame_and_another_size_do_not_see_the_first() -> None:
     run(1.0 - window, between, exposures)
     run(*(x[..., :17, :19] for x in (window, between)), exposures)
     assert torch.equal(run(window, between, exposures).hdr, first)
+
+
+def test_large_frames_hold_less_and_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _network(_SMALL)
+    window, between, exposures = _window(2, 40, 24)
+    expected = StreamingLRHDR(model, strip=8)(window, between, exposures).hdr
+    monkeypatch.setattr(streaming, "_KEEP_PRIOR", 100)
+    run = StreamingLRHDR(model, strip=8)
+    for _ in range(2):
+        assert torch.equal(run(window, between, exposures).hdr, expected)
 
 
 def test_bfloat16_is_near_and_not_the_same() -> None:

@@ -145,9 +145,8 @@ class CompactInterpolator(DISInterpolator):
         with one_cv2_thread():
             for i, target in enumerate(made.numpy()):
                 one = slice(i, i + 1)
-                own = None if reference is None else _array(reference[one], missing)
-                pair = _array(first[one], missing), _array(second[one], missing)
-                self._make_one(*pair, own, fraction, gain, ratio, target)
+                own = None if reference is None else reference[one]
+                self._make_one((first[one], second[one]), own, missing, fraction, gain, ratio, target)
         if any(missing):
             top, left = missing[0] // 2, missing[1] // 2
             made = made[..., top : top + height, left : left + width].contiguous()
@@ -155,28 +154,42 @@ class CompactInterpolator(DISInterpolator):
 
     def _make_one(
         self,
-        first: Array,
-        second: Array,
-        reference: Array | None,
+        pair: tuple[Tensor, Tensor],
+        reference: Tensor | None,
+        missing: tuple[int, int],
         fraction: float,
         gain: float,
         ratio: float,
         out: Array,
     ) -> None:
-        """Make one frame of even sides into `out`, planar (3, H, W)."""
-        guided = None if reference is None else _guided(first, second, reference, ratio)
-        halves = _half(first), _half(second)
+        """Make one frame into `out`, planar (3, H, W), from frames (1, 3, h, w) that lack `missing` rows and columns.
+
+        Arrays of full frames are made when they are needed and not held beside the network: they are the peak.
+        """
+        guided = own = None
+        if reference is not None:
+            array = _array(reference, missing)
+            copy, own = clipped_luminance8(array, max(1.0 / ratio, 1.0)), _half(array)
+            del array
+        halves, copies = [], []
+        for frame in pair:
+            array = _array(frame, missing)
+            halves.append(_half(array))
+            if reference is not None:
+                copies.append(clipped_luminance8(array, max(ratio, 1.0)))
+            del array
+        if reference is not None:
+            guided = [dis(copy, other, sparse=True) for other in copies]
         small = None if guided is None else [_halved(flow) for flow in guided]
-        motion = _motion(*halves, small, fraction, gain)
-        if reference is None:
-            reference = self._stand_in(first, second, motion, fraction)
-        seen = Halves(*halves, _half(reference), motion, fraction, gain, ratio)
-        del reference  # its half is enough from here on
-        refined, votes = self._estimate(seen)
+        motion = _motion(halves[0], halves[1], small, fraction, gain)
+        if own is None:
+            own = _half(self._stand_in(_array(pair[0], missing), _array(pair[1], missing), motion, fraction))
+        refined, votes = self._estimate(Halves(halves[0], halves[1], own, motion, fraction, gain, ratio))
         between = [np.float32(-fraction) * motion[4:6], np.float32(1.0 - fraction) * motion[4:6]]
         along = [motion[:2], motion[2:4]] if guided is None else [None, None]
         flows = [refined[:2], refined[2:], *along, *between]
-        average((first, second), flows, votes, guided, out, cubic=gain <= 1.0)
+        frames = _array(pair[0], missing), _array(pair[1], missing)
+        average(frames, flows, votes, guided, out, cubic=gain <= 1.0)
 
     def _estimate(self, seen: Halves) -> tuple[Array, Array]:
         """Refined flows (4, H/2, W/2) and votes (6, H/2, W/2); on the CPU by OpenCV and strips."""

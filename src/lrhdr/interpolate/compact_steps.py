@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lrhdr.interpolate.compact_net import DIFFERENCE_GAIN, FLOW_UNIT, GUESSES, CompactNet
 from lrhdr.interpolate.flow import Array, pixel_grid
 from lrhdr.nn.blocks import SLOPE, ResidualBlock
-from lrhdr.nn.rows import RowBuffer, RowConv, advance, as_image, as_rows, strips
+from lrhdr.nn.rows import RowBuffer, RowConv, advance, as_rows, strips
 from lrhdr.radiometry import GAMMA
 from lrhdr.strips import deinterleave, exp_in_place, interleave, shuffle_planar, unshuffle_interleave
 
@@ -102,11 +102,16 @@ class CompactSteps:
 
     def _coarse(self, planes: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """`CompactNet._coarse` of planar (25, h, w); planar (12, h, w) and (features, h, w)."""
-        _, height, width = planes.shape
-        x = torch.empty(height // 2, width // 2, 100)
-        unshuffle_interleave(planes, x)
-        bias = self.convs["inp"].bias + self.code(code)[0]
-        x1 = self._run("e1", F.leaky_relu_(self._conv("inp", as_image(x), bias), SLOPE))
+        first = self.convs["inp"]
+        bias = first.bias + self.code(code)[0]
+        high, wide = planes.shape[1] // 2, planes.shape[2] // 2
+        source = RowBuffer(high, wide, 4 * len(planes), _STRIP + 4)
+        sink = RowBuffer(high, wide, len(bias))
+        for start, stop in strips(high, _STRIP):
+            unshuffle_interleave(planes[:, 2 * start : 2 * stop], source.extend(stop - start))
+            advance(first, source, sink, bias=bias)
+            source.drop(first.needs(sink.end))
+        x1 = self._run("e1", sink.image(0, high))
         x2 = self._run("e2", F.leaky_relu_(self._conv("d2", x1), SLOPE))
         x3 = self._run("e3", F.leaky_relu_(self._conv("d3", x2), SLOPE))
         for finer, up, block, coarser in ((x2, "u2", "f2", x3), (x1, "u1", "f1", x2)):

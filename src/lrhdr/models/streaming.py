@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,8 @@ _LEAST_STRIP, _MOST_STRIP = 16, 64
 1280 pixels take 5 % less time than 32, as long as 96."""
 
 _KEEP_PRIOR = 4_000_000
-"""Pixels up to which the prior is kept from the second stage for the third; larger frames make it again."""
+"""Pixels up to which the prior is kept from the second stage for the third, and ACCR's rows from frame to frame; larger
+frames make both again."""
 
 
 class StreamedOutput(NamedTuple):
@@ -82,12 +84,23 @@ class _Workspace:
         config = model.config
         self.key = key
         paths = config.n_exposures if model.accr is not None else 0
-        self.accr = AccrRows(model.accr, height, width, paths, strip, dtype) if model.accr is not None else None
+        self._make_accr = (
+            partial(AccrRows, model.accr, height, width, paths, strip, dtype) if model.accr is not None else None
+        )
+        self._accr: AccrRows | None = None
         self.apswf = ApswfRows(model.apswf, height, width, strip, dtype)
         self.calibrated = torch.empty(paths, 3, height, width)
         self.prior: Array | None = None
         if config.prior and height * width <= _KEEP_PRIOR:
             self.prior = np.empty((config.n_candidates - paths, height, width), dtype=np.float32)
+
+    def calibrate(self, frames: FrameRows, exposures: list[float], code: Tensor | None) -> None:
+        """Fill `calibrated`. Of large frames the network's own memory is not held beside what follows."""
+        if self._make_accr is None:
+            return
+        accr = self._accr or self._make_accr()
+        accr.run(frames, exposures, code, self.calibrated)
+        self._accr = None if frames.height * frames.width > _KEEP_PRIOR else accr
 
 
 class StreamingLRHDR:
@@ -217,9 +230,8 @@ class StreamingLRHDR:
             made, made_exposures = made + aligned, made_exposures + exposures[:centre] + exposures[centre + 1 :]
         frames = FrameRows(window + made, LRHDR.MULTIPLE)
         space = self._workspace(frames.height, frames.width)
-        if space.accr is not None:
-            at_time = FrameRows([window[centre], *between], LRHDR.MULTIPLE)
-            space.accr.run(at_time, [exposures[centre], *between_exposures], code, space.calibrated)
+        at_time = FrameRows([window[centre], *between], LRHDR.MULTIPLE)
+        space.calibrate(at_time, [exposures[centre], *between_exposures], code)
         candidates = CandidateRows(config, frames, exposures + made_exposures, space.calibrated, space.prior)
         space.apswf.down(candidates.features, code)
         return candidates.merge(space.apswf.up(), maps)

@@ -200,10 +200,10 @@ class FrameStyle:
     source_primaries: str = "bt709"
 
     def values(self, radiance: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Radiance, (H, W, 3), as it is stored; colours outside a narrower space become negative."""
+        """Radiance, (H, W, 3), as it is stored, maybe itself; colours outside a narrower space become negative."""
         target = COLORSPACES[self.colorspace]
         if target == self.source_primaries:
-            return radiance * np.float32(self.gain)
+            return radiance if self.gain == 1.0 else radiance * np.float32(self.gain)
         matrix = conversion_matrix(self.source_primaries, target) * self.gain
         return np.asarray(cv2.transform(radiance, matrix.astype(np.float32)), np.float32)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lrhdr.interpolate.compact_net import DIFFERENCE_GAIN, FLOW_UNIT, GUESSES, CompactNet
 from lrhdr.interpolate.flow import Array, pixel_grid
 from lrhdr.nn.blocks import SLOPE, ResidualBlock
-from lrhdr.nn.rows import RowBuffer, RowConv, advance, as_rows, strips
+from lrhdr.nn.rows import RowBuffer, RowConv, advance, as_rows, pointwise, strips
 from lrhdr.radiometry import GAMMA
 from lrhdr.strips import deinterleave, exp_in_place, interleave, shuffle_planar, unshuffle_interleave
 
@@ -117,7 +117,15 @@ class CompactSteps:
         for finer, up, block, coarser in ((x2, "u2", "f2", x3), (x1, "u1", "f1", x2)):
             finer += F.interpolate(self._conv(up, coarser), size=finer.shape[-2:], mode="bilinear", align_corners=False)
             self._run(block, finer)
-        return shuffle_planar(as_rows(self._conv("out", x1))), shuffle_planar(as_rows(self._conv("ofeat", x1)))
+        return self._enlarged("out", x1), self._enlarged("ofeat", x1)
+
+    def _enlarged(self, name: str, x: Tensor) -> Tensor:
+        """A 1x1 convolution and `pixel_shuffle` by 2, planar, in strips."""
+        conv, rows = self.convs[name], as_rows(x)
+        out = torch.empty(len(conv.bias) // 4, 2 * rows.shape[0], 2 * rows.shape[1])
+        for start, stop in strips(len(rows), _STRIP):
+            out[:, 2 * start : 2 * stop] = shuffle_planar(pointwise(conv, rows[start:stop]))
+        return out
 
     def __call__(self, seen: Halves) -> tuple[Array, Array]:
         """Estimate motion and votes.

@@ -29,6 +29,8 @@ Attribute: TypeAlias = str | int | float | Fraction | Timecode | tuple[float, ..
 HALF_MAX = 65504.0
 """The largest finite half float (IEEE 754 binary16)."""
 
+_ROWS = 64  # converted at once: in the cache
+
 _COMPRESSIONS: dict[str, Any] = {
     "zip": OpenEXR.ZIP_COMPRESSION,
     "piz": OpenEXR.PIZ_COMPRESSION,
@@ -90,9 +92,13 @@ def encode_exr_layers(
 
 
 def _half(image: NDArray[np.floating[Any]], name: str) -> NDArray[np.float16]:
-    if not np.isfinite(image).all():
-        raise InputError(f"EXR: {name} holds NaN or infinite values, expected finite ones")
-    return np.ascontiguousarray(np.clip(image, -HALF_MAX, HALF_MAX), dtype=np.float16)
+    half = np.empty(image.shape, dtype=np.float16)
+    for start in range(0, len(image), _ROWS):  # copies of a whole frame of 3840x2160 would be 100 MB each
+        rows = image[start : start + _ROWS]
+        if not np.isfinite(rows).all():
+            raise InputError(f"EXR: {name} holds NaN or infinite values, expected finite ones")
+        half[start : start + _ROWS] = np.clip(rows, -HALF_MAX, HALF_MAX)
+    return half
 
 
 def _encode(

@@ -85,9 +85,13 @@ class ApswfRows:
         width: a multiple of 8.
         strip: rows per strip at full resolution, a multiple of 4.
         dtype: of the convolutions and the maps between them.
+        once: for one frame only: maps are given up when they have been used.
     """
 
-    def __init__(self, apswf: APSWF, height: int, width: int, strip: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, apswf: APSWF, height: int, width: int, strip: int, dtype: torch.dtype, once: bool = False
+    ) -> None:
+        self.once = once
         self.height, self.width, self.strip, self.dtype = height, width, strip, dtype
         self.noise = apswf.noise
         self.stem, self.down1, self.down2, self.down3, self.dec0 = (
@@ -101,6 +105,7 @@ class ApswfRows:
         self.input = RowBuffer(height, width, apswf.stem.weight.shape[1], strip + 4, dtype)
         self.full = RowBuffer(height, width, w0, dtype=dtype)
         w1, w2 = apswf.down1.weight.shape[0], apswf.down2.weight.shape[0]
+        self.width1, self.width2 = w1, w2
         # The branch at 1/2 and the maps at 1/4 are never needed at once: they share memory.
         branch = RowBuffer.size(height >> 1, width >> 1, w1)
         quarter = RowBuffer.size(height >> 2, width >> 2, w2)
@@ -136,6 +141,7 @@ class ApswfRows:
             extra = self.noise(code)[0].detach()
             stem_bias, down_bias = stem_bias + extra[: self.width0], down_bias + extra[self.width0 :]
         stem_bias, down_bias = stem_bias.to(self.dtype), down_bias.to(self.dtype)
+        assert len(self.levels) == 3, "a second frame"
         half, quarter, eighth = self.levels
         for buffer in (self.input, self.full, half.map):
             buffer.reset()
@@ -162,6 +168,8 @@ class ApswfRows:
                 rows = upper.map.rows(start, stop)
                 rows += upsample_rows(made, start, stop)[..., :width]
             upper.run(upper.up)
+        if self.once:
+            del self.levels[1:], half.branch, half.inside
 
     def _project(
         self, linear: _Linear, source: RowBuffer, made: RowBuffer, coarser: RowBuffer | None, start: int, stop: int
@@ -177,8 +185,8 @@ class ApswfRows:
     def _split(self, made: RowBuffer) -> int:
         """Channel at which the logits begin in what a level sends up: the width of the level above it."""
         if made is self.made3:
-            return self.levels[1].map.data.shape[2]
-        return self.levels[0].map.data.shape[2] if made is self.made2 else self.width0
+            return self.width2
+        return self.width1 if made is self.made2 else self.width0
 
     def up(self) -> Iterator[tuple[int, int, Tensor]]:
         """Run the last level after `down`.

@@ -9,9 +9,9 @@ in the T domain (tested). There are no tiles and no seams: triplet attention see
    1/2 (`models/apswf_rows.py`).
 3. The last level's logits, the vote, and the weighted sum, to the HDR frame.
 
-Memory: the calibrated frames (N_e), the stem's and the half-resolution maps. At 3840x2160 in float32 the whole process
-peaks at 2.0 GiB with two exposures and 2.4 GiB with three, float32 frames included (`benchmarks/steps.py --memory`). It
-is kept from frame to frame, one set per thread that calls, so that several frames can be computed at once.
+Memory: the calibrated frames (N_e), the stem's and the half-resolution maps. Up to 4 megapixels it is kept from frame
+to frame, one set per thread that calls, so that several frames can be computed at once; `benchmarks/steps.py --memory`
+measures it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _LEAST_STRIP, _MOST_STRIP = 16, 64
 """Pixels and rows of a strip, chosen by us: fewer do their overheads more often, more fall out of the cache. 64 rows of
 1280 pixels take 5 % less time than 32, as long as 96."""
 
-_KEEP_PRIOR = 4_000_000
-"""Pixels up to which the prior is kept from the second stage for the third, and ACCR's rows from frame to frame; larger
-frames make both again."""
+_KEEP = 4_000_000
+"""Pixels up to which memory is kept from frame to frame, and the prior from the second stage for the third. For larger
+frames each stage gives up what the next does not need; getting it anew costs one or two hundredths of their time."""
 
 
 class StreamedOutput(NamedTuple):
@@ -88,19 +88,21 @@ class _Workspace:
             partial(AccrRows, model.accr, height, width, paths, strip, dtype) if model.accr is not None else None
         )
         self._accr: AccrRows | None = None
-        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype)
+        self.once = height * width > _KEEP
+        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype, self.once)
         self.calibrated = torch.empty(paths, 3, height, width)
         self.prior: Array | None = None
-        if config.prior and height * width <= _KEEP_PRIOR:
+        if config.prior and not self.once:
             self.prior = np.empty((config.n_candidates - paths, height, width), dtype=np.float32)
 
     def calibrate(self, frames: FrameRows, exposures: list[float], code: Tensor | None) -> None:
-        """Fill `calibrated`. Of large frames the network's own memory is not held beside what follows."""
+        """Fill `calibrated`."""
         if self._make_accr is None:
             return
         accr = self._accr or self._make_accr()
         accr.run(frames, exposures, code, self.calibrated)
-        self._accr = None if frames.height * frames.width > _KEEP_PRIOR else accr
+        if not self.once:
+            self._accr = accr
 
 
 class StreamingLRHDR:
@@ -204,7 +206,9 @@ class StreamingLRHDR:
             held = self._local.workspace = None  # the old one's memory goes before the new one's comes
             dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
             strip = self.strip or min(max(round(_STRIP_PIXELS / width / 8) * 8, _LEAST_STRIP), _MOST_STRIP)
-            held = self._local.workspace = _Workspace(self.model, height, width, strip, dtype, key)
+            held = _Workspace(self.model, height, width, strip, dtype, key)
+            if not held.once:
+                self._local.workspace = held
         assert isinstance(held, _Workspace)
         return held
 

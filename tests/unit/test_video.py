@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from lrhdr.checks import InputError, OutputError
+from lrhdr.io.tags import read_timecode
 from lrhdr.io.video import VideoReader, VideoWriter
 from lrhdr.io.yuv import quantise, rgb_to_yuv
 
@@ -192,6 +193,18 @@ def test_refusals(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=name.replace(".", r"\.") if len(name) > 1 else "folder") as caught:
             VideoReader(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_tags_that_are_no_utf8_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    with VideoWriter(path, 24, (HEIGHT, WIDTH)) as writer:
+        writer.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    data = path.read_bytes()
+    assert data[4:12] == b"ftypisom"
+    path.write_bytes(data[:8] + b"\x80" + data[9:])
+    assert len(list(VideoReader(path))) == 1
+    assert VideoReader(path).count_frames() == 1
+    assert read_timecode(path) is None
 
 
 def test_sound_alone_is_refused(tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ def check_container(path: str | os.PathLike[str], codec: str, sound: Sound | Non
         raise InputError(f"{path}: {suffix} cannot hold {codec} video; expected .mp4 or .mkv")
     if sound is None:
         return
-    with _reading(sound.path), av.open(str(sound.path.absolute())) as source:
+    with _reading(sound.path), av.open(str(sound.path.absolute()), metadata_errors="replace") as source:
         names = [stream.codec_context.name for stream in source.streams.audio if stream.codec_context is not None]
     for name in names:
         if name not in supported:
@@ -305,7 +305,7 @@ class _AudioCopy:
     def __init__(self, sound: Sound, container: Any, target: Path) -> None:
         self._sound, self._container = sound, container
         with _reading(sound.path):
-            self._source: Any = av.open(str(sound.path.absolute()))
+            self._source: Any = av.open(str(sound.path.absolute()), metadata_errors="replace")
         try:
             self._streams = {s.index: container.add_stream_from_template(s) for s in self._source.streams.audio}
         except (ValueError, av.FFmpegError) as error:

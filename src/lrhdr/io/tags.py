@@ -21,7 +21,7 @@ def read_timecode(path: str | os.PathLike[str]) -> str | None:
 
 def _read(path: str | os.PathLike[str], key: str) -> str | None:
     try:
-        with av.open(str(Path(path).absolute())) as container:
+        with av.open(str(Path(path).absolute()), metadata_errors="replace") as container:
             # Cameras write the time code to the video stream, to a data stream of its own, or to the file.
             places: list[Any] = [container, *container.streams.video, *container.streams.data]
             for place in places:

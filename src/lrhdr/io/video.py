@@ -102,7 +102,7 @@ class VideoReader:
         frame: Any = next(self._decode(), None)
         if frame is None:
             raise InputError(f"{self.path}: found no video frame, expected at least one")
-        with _reported(self.path, "its first frame"), av.open(str(self.path.absolute())) as container:
+        with _reported(self.path, "its first frame"), _open(self.path) as container:
             stream: Any = container.streams.video[0]
             self.n_frames: int | None = stream.frames or None
             rate = stream.guessed_rate or stream.average_rate
@@ -199,7 +199,7 @@ class VideoReader:
             InputError: the file holds fewer frames than its index lists (it is truncated), or a frame is damaged.
         """
         shown = total = 0
-        with _reported(self.path, "its packets"), av.open(str(self.path.absolute())) as container:
+        with _reported(self.path, "its packets"), _open(self.path) as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.size:
                     total += 1
@@ -223,7 +223,7 @@ class VideoReader:
             InputError: the packets cannot be read.
         """
         times: list[Fraction] = []
-        with _reported(self.path, "its packets"), av.open(str(self.path.absolute())) as container:
+        with _reported(self.path, "its packets"), _open(self.path) as container:
             for packet in container.demux(container.streams.video[0]):
                 if not packet.size or packet.is_discard:
                     continue
@@ -235,7 +235,7 @@ class VideoReader:
 
     def _decode(self) -> Iterator[Any]:
         index = 0
-        with _reported(self.path, "the file"), av.open(str(self.path.absolute())) as container:
+        with _reported(self.path, "the file"), _open(self.path) as container:
             if not container.streams.video:
                 raise InputError(f"{self.path}: found no video stream, expected one")
             stream = container.streams.video[0]
@@ -265,6 +265,11 @@ def _quarter_turns(degrees: float) -> int:
     """The nearest whole number of quarter turns, -1 to 2."""
     turns = round(degrees / 90) % 4
     return turns - 4 if turns == 3 else turns
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    # Tags that are no UTF-8 (old cameras, other systems' programs) must not keep the frames from being read.
+    return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """How fast the package is, beside the yardstick, on this machine: one run, one JSON file, tables from it.
 
-    python benchmarks/speed.py --json benchmarks/results/speed.json      # everything; needs a quiet machine
+    python benchmarks/speed.py --json benchmarks/results/speed.json      # the committed table; needs a quiet machine
     python benchmarks/speed.py --quick                                   # two sizes, one repeat, nothing kept
+    python benchmarks/speed.py --full --json FILE                        # all backends at all sizes: hours
     python benchmarks/speed.py --write benchmarks/results/speed.json     # no measuring: rewrite the tables of the docs
 
+Which rows: `speed_plan.py`. Backend onnx needs the extra `onnx`, compile a C++ compiler; without them a line says so.
+
 Method. Every row is a process of its own, bound to the cores it may use, that loads, runs once to warm up, and then
-waits. The rows of one size and number of exposures (ours in each backend and quality, the yardstick in both memory
-layouts) take turns, `--repeats` rounds, so that a busy moment hits all alike; medians are reported, with the extremes
+waits. The rows of one size, number of exposures and of cores (ours in each backend and quality, and the yardstick)
+take turns, `--repeats` rounds, so that a busy moment hits all alike; medians are reported, with the extremes
 in the JSON. Frames are blurred noise that moves 3 px per frame, alternating in exposure.
 
 - On one core a frame is the interpolation and the network, after each other. On two cores it is the time of 4 frames by
@@ -28,6 +31,7 @@ Load averages before and after stand in the JSON: a run on a busy machine shows.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -40,15 +44,10 @@ from pathlib import Path
 from typing import Any
 
 from speed_child import clip, stops
+from speed_plan import BACKENDS, SIZES, EndToEnd, Group, Scope, end_to_end_runs, network_groups
 from speed_tables import BEGIN, render, summary, write_tables
 
 HERE = Path(__file__).parent
-SIZES = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
-VARIANTS = (("torch", "best"), ("torch", "fast"), ("onnx", "best"), ("compile", "best"), ("plain", "best"))
-"""Backends and qualities; "plain" is the network layer by layer over whole maps, for comparison only."""
-LAYOUTS = ("channels_last", "planar")
-LARGE = 1920 * 1080
-"""Pixels above which only backend torch is measured: the others and the yardstick hold whole full-resolution maps."""
 
 
 class Row:
@@ -109,37 +108,54 @@ def peaks(repeats: int, cores: tuple[int, ...]) -> dict[str, Any]:
     return found
 
 
-def network_rows(sizes: Any, exposures: Any, cores: Any, variants: Any, repeats: int) -> list[dict[str, Any]]:
-    results = []
-    for size in sizes:
-        large = size[0] * size[1] > LARGE
-        for n in exposures:
-            for count in cores:
-                base = {"size": list(size), "exposures": n, "cores": count}
-                wanted = [v for v in variants if not large or v[0] == "torch"]
-                rows = [Row(kind="ours", backend=b, quality=q, **base) for b, q in wanted]
-                if count > 1 and not large:  # what frames at once gain over threads that share a frame
-                    rows.append(Row(kind="ours", backend="torch", quality="best", at_once=1, **base))
-                rows += [Row(kind="yardstick", layout=layout, **base) for layout in (() if large else LAYOUTS)]
-                for _ in range(repeats):
-                    for row in rows:
-                        row.run()
-                results += [row.close() for row in rows]
-                for result in results[-len(rows) :]:
-                    label = result.get("layout") or f"{result['backend']} {result['quality']}"
-                    seconds = result["values"]["frame"]["median"]
-                    print(f"{size[0]}x{size[1]} {n} exp {count} core(s) {result['kind']:9} {label:14} {seconds:.3f} s")
+def network_rows(groups: list[Group], repeats: int) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    for group in groups:
+        base = {"size": list(group.size), "exposures": group.exposures, "cores": group.cores}
+        rows = [
+            Row(
+                kind="ours",
+                backend=backend,
+                quality=quality,
+                **({} if at_once is None else {"at_once": at_once}),
+                **base,
+            )
+            for backend, quality, at_once in group.rows
+        ]
+        rows += [Row(kind="yardstick", layout=layout, **base) for layout in faster_layouts(results, group)]
+        for _ in range(repeats):
+            for row in rows:
+                row.run()
+        results += [row.close() for row in rows]
+        for result in results[-len(rows) :]:
+            label = result.get("layout") or f"{result['backend']} {result['quality']}"
+            seconds = result["values"]["frame"]["median"]
+            size = "x".join(map(str, group.size))
+            print(
+                f"{size} {group.exposures} exp {group.cores} core(s) {result['kind']:9} {label:14} {seconds:.3f} s",
+                flush=True,
+            )
     return results
 
 
-def end_to_end(size: tuple[int, int], n: int, cores: int, frames: int, quality: str) -> dict[str, Any]:
+def faster_layouts(results: list[dict[str, Any]], group: Group) -> tuple[str, ...]:
+    """The yardstick's layouts that are still to be measured: the faster one, once that is known."""
+    known = {
+        r["layout"]: r["values"]["frame"]["median"]
+        for r in results
+        if r["kind"] == "yardstick" and (r["exposures"], r["cores"]) == (group.exposures, group.cores)
+    }
+    return (min(known, key=lambda layout: known[layout]),) if known and group.layouts else group.layouts
+
+
+def end_to_end(run: EndToEnd) -> dict[str, Any]:
     """`lrhdr reconstruct`, PNG in, EXR out."""
     from lrhdr.exposure import ExposureSchedule
     from lrhdr.io.images import write_png
 
-    width, height = size
+    n, cores, frames, quality = run.exposures, run.cores, run.frames, run.quality
+    width, height = run.size
     schedule = ExposureSchedule.from_stops(stops(n))
-    frames = -(-frames // cores) * cores
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "clip", Path(folder) / "out"
         source.mkdir()
@@ -164,12 +180,13 @@ def end_to_end(size: tuple[int, int], n: int, cores: int, frames: int, quality: 
         times = sorted(path.stat().st_mtime for path in target.glob("*.exr"))
     # Frames come in groups of as many as there are cores; from the last of the first group to the last of all.
     each = (times[-1] - times[cores - 1]) / (len(times) - cores)
+    first = times[0] - started
     print(
-        f"end to end {width}x{height} {n} exp {cores} core(s) {quality}: {each:.3f} s, first {times[0] - started:.2f} s"
+        f"end to end {width}x{height} {n} exp {cores} core(s) {quality}: {each:.3f} s, first {first:.2f} s", flush=True
     )
     return {
-        "size": list(size), "exposures": n, "cores": cores, "frames": frames, "quality": quality,
-        "seconds": each, "first": times[0] - started, "total": total, "peak_gib": usage.ru_maxrss / 2**20,
+        "size": list(run.size), "exposures": n, "cores": cores, "frames": frames, "quality": quality,
+        "seconds": each, "first": first, "total": total, "peak_gib": usage.ru_maxrss / 2**20,
     }  # fmt: skip
 
 
@@ -195,6 +212,27 @@ def fast_quality() -> dict[str, float]:
     }  # fmt: skip
 
 
+def usable(backends: Any) -> list[str]:
+    """Those that can run here; a line for each other."""
+    from lrhdr.backends import find_compiler
+
+    missing = {}
+    if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
+        missing["onnx"] = "the extra onnx is not installed"
+    if find_compiler() is None:
+        missing["compile"] = "found no C++ compiler"
+    for name in backends:
+        if name in missing:
+            print(f"backend {name}: {missing[name]}, left out", flush=True)
+    return [name for name in backends if name not in missing]
+
+
+def bf16_is_fast() -> bool:
+    from lrhdr.models.streaming import bf16_is_fast as asked
+
+    return asked()
+
+
 def machine() -> dict[str, Any]:
     import torch
 
@@ -215,12 +253,15 @@ def machine() -> dict[str, Any]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two sizes, one repeat, short clips")
+    parser.add_argument("--full", action="store_true", help="all rows at all sizes")
     parser.add_argument("--sizes", nargs="+", metavar="WxH", help="default: all four")
     parser.add_argument("--exposures", nargs="+", type=int, default=[2, 3])
     parser.add_argument("--cores", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--backends", nargs="+", default=["torch", "onnx", "plain"], help="torch, onnx, compile, plain")
-    parser.add_argument("--repeats", type=int)
-    parser.add_argument("--frames", type=int, default=12, help="of an end-to-end clip (a third of it at 3840x2160)")
+    parser.add_argument("--backends", nargs="+", default=BACKENDS, choices=BACKENDS)
+    parser.add_argument("--repeats", type=int, help="default: 2, 1 with --quick, 3 with --full")
+    parser.add_argument(
+        "--frames", type=int, default=12, help="of an end-to-end clip; half and a third at larger sizes"
+    )
     parser.add_argument("--json", type=Path, help="keep the result")
     parser.add_argument("--write", type=Path, metavar="JSON", help="only rewrite the tables of the docs from a result")
     return parser.parse_args()
@@ -235,24 +276,23 @@ def main() -> None:
     sizes = SIZES[:2] if options.quick else SIZES
     if options.sizes:
         sizes = tuple((int(w), int(h)) for w, h in (s.split("x") for s in options.sizes))
-    repeats = options.repeats or (1 if options.quick else 3)
-    cores = tuple(c for c in options.cores if c <= (os.cpu_count() or 1))
-    variants = [v for v in VARIANTS if v[0] in options.backends]
+    repeats = options.repeats or (1 if options.quick else 3 if options.full else 2)
+    scope = Scope(
+        sizes=sizes,
+        exposures=options.exposures,
+        cores=tuple(c for c in options.cores if c <= (os.cpu_count() or 1)),
+        backends=usable(options.backends),
+        bf16=bf16_is_fast(),
+        frames=4 if options.quick else options.frames,
+        full=options.full,
+    )
     before, started = os.getloadavg(), time.time()
-    result: dict[str, Any] = {"machine": machine(), "repeats": repeats, "quick": options.quick}
-    result["peak_gflops"] = peaks(repeats, cores)
-    result["rows"] = network_rows(sizes, options.exposures, cores, variants, repeats)
-    result["end_to_end"] = [
-        end_to_end(
-            size, n, count, max(4, options.frames // (3 if size[0] * size[1] > LARGE or options.quick else 1)), q
-        )
-        for size in sizes
-        for n in options.exposures
-        for count in cores
-        for q in ("best", "fast")
-        if q == "best" or size == (1280, 720)
-    ]
-    result["fast"] = fast_quality()
+    result: dict[str, Any] = {"machine": machine(), "repeats": repeats, "quick": options.quick, "bf16": scope.bf16}
+    result["peak_gflops"] = peaks(repeats, tuple(scope.cores))
+    result["rows"] = network_rows(network_groups(scope), repeats)
+    result["end_to_end"] = [end_to_end(run) for run in end_to_end_runs(scope)]
+    if scope.bf16:
+        result["fast"] = fast_quality()
     result["load"] = {"before": before[0], "after": os.getloadavg()[0], "seconds": time.time() - started}
     print(render(result))
     print(summary(result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,14 +15,24 @@ ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "speed.json"
 
 
-@pytest.fixture(name="tables", scope="module")
-def load_tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("speed_tables", ROOT / "benchmarks" / "speed_tables.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(name="tables", scope="module")
+def load_tables() -> ModuleType:
+    return load("speed_tables")
+
+
+@pytest.fixture(name="plan", scope="module")
+def load_plan() -> ModuleType:
+    return load("speed_plan")
 
 
 def values(seconds: float) -> dict[str, Any]:
@@ -87,3 +98,35 @@ def test_the_docs_hold_the_committed_result(tables: ModuleType, name: str) -> No
         pytest.skip("no committed result")
     text = (ROOT / name).read_text(encoding="utf-8")
     assert tables.fill(text, json.loads(RESULT.read_text(encoding="utf-8"))) == text
+
+
+def test_without_bfloat16_fast_is_not_measured(tables: ModuleType) -> None:
+    told = result()
+    del told["fast"]
+    assert "does not multiply bfloat16" in tables.fast(told)
+
+
+def scope(plan: ModuleType, **changed: Any) -> Any:
+    every = {"sizes": plan.SIZES, "exposures": (2, 3), "cores": (1, 2), "backends": plan.BACKENDS, "frames": 12}
+    return plan.Scope(**{**every, "bf16": False, **changed})
+
+
+def test_the_plan_has_every_target_and_little_of_the_rest(plan: ModuleType) -> None:
+    groups, runs = plan.network_groups(scope(plan)), plan.end_to_end_runs(scope(plan))
+    assert [g.size for g in groups[:1]] == [(640, 360)]
+    assert {g.size for g in groups} == {(640, 360), (1280, 720)}
+    assert sum(row[0] == "compile" for g in groups for row in g.rows) == 1
+    assert {(r.size, r.cores) for r in runs if r.size[0] > 1280} == {((1920, 1080), 2), ((3840, 2160), 2)}
+    assert [r.frames for r in runs if r.size == (3840, 2160)] == [4, 4]
+    assert {r.quality for r in runs} == {"best"}
+    assert not any(row[1] == "fast" for g in groups for row in g.rows)
+
+
+def test_the_plan_can_be_cut_and_widened(plan: ModuleType) -> None:
+    small = scope(plan, sizes=((1280, 720),), exposures=(3,), cores=(1,), backends=("torch",), bf16=True)
+    assert [g.rows for g in plan.network_groups(small)] == [(("torch", "best", None), ("torch", "fast", None))]
+    assert [r.quality for r in plan.end_to_end_runs(small)] == ["best", "fast"]
+    full = scope(plan, full=True)
+    assert {g.size for g in plan.network_groups(full)} == set(plan.SIZES)
+    large = [g for g in plan.network_groups(full) if g.size == (3840, 2160)]
+    assert all(g.layouts == () and {row[0] for row in g.rows} == {"torch"} for g in large)

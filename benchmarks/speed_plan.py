@@ -1,0 +1,137 @@
+"""Which rows `speed.py` measures: enough for every target, few enough for 25 minutes on two slow cores.
+
+Networks (interpolation and network, without files) are timed at the two smaller sizes, in each backend that is
+installed; `lrhdr reconstruct` end to end at all four, the two larger ones on all cores only and with few frames,
+because a frame of 3840x2160 takes as long as 36 of 640x360. The yardstick runs in both memory layouts at the smallest
+size and, for the same exposures and cores, in the faster of them at the others. Quality "fast" runs only where the
+processor multiplies bfloat16: elsewhere it is "best". `full` adds the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Size = tuple[int, int]
+
+SIZES: tuple[Size, ...] = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
+MAIN: Size = (1280, 720)
+"""The size of the targets: the slowest backends and "fast" end to end are timed here only."""
+LARGE = 1920 * 1080
+"""Pixels above which only backend torch is measured: the others and the yardstick hold whole full-resolution maps."""
+LAYOUTS = ("channels_last", "planar")
+BACKENDS = ("torch", "onnx", "compile", "plain")
+"""As of `lrhdr reconstruct`; "plain" is the network layer by layer over whole maps, for comparison only."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is to be measured.
+
+    Attributes:
+        sizes: (width, height) of the frames.
+        exposures: numbers of exposures.
+        cores: numbers of cores.
+        backends: names in `BACKENDS` that can run here.
+        bf16: whether quality "fast" is anything of its own here.
+        frames: of an end-to-end clip.
+        full: everything, at all sizes; takes hours on a slow machine.
+    """
+
+    sizes: Sequence[Size]
+    exposures: Sequence[int]
+    cores: Sequence[int]
+    backends: Sequence[str]
+    bf16: bool
+    frames: int
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that take turns: of one size, number of exposures and number of cores.
+
+    Attributes:
+        size: (width, height).
+        exposures: number of them.
+        cores: number of them.
+        rows: backend, quality, and frames at once where these are not the package's own choice.
+        layouts: of the yardstick, to be measured if they are the faster one so far; empty for none.
+    """
+
+    size: Size
+    exposures: int
+    cores: int
+    rows: tuple[tuple[str, str, int | None], ...]
+    layouts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """One run of `lrhdr reconstruct`.
+
+    Attributes:
+        size: (width, height).
+        exposures: number of them.
+        cores: number of them.
+        frames: of the clip.
+        quality: "best" or "fast".
+    """
+
+    size: Size
+    exposures: int
+    cores: int
+    frames: int
+    quality: str
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def _rows(scope: Scope, size: Size, exposures: int, cores: int) -> tuple[tuple[str, str, int | None], ...]:
+    large = _pixels(size) > LARGE
+    rows: list[tuple[str, str, int | None]] = []
+    if "torch" in scope.backends:
+        rows.append(("torch", "best", None))
+        if scope.bf16:
+            rows.append(("torch", "fast", None))
+        if cores > 1 and not large and (scope.full or size == MAIN):  # what frames at once gain over threads in a frame
+            rows.append(("torch", "best", 1))
+    if "onnx" in scope.backends and not large:
+        rows.append(("onnx", "best", None))
+    # The compiler takes a minute per shape; layer by layer a frame takes twice as long.
+    once = size == MAIN and exposures == min(scope.exposures) and cores == 1
+    rows += [(name, "best", None) for name in ("compile", "plain") if name in scope.backends and not large and once]
+    return tuple(rows)
+
+
+def network_groups(scope: Scope) -> list[Group]:
+    """The rows without files, in order; the smallest size first, because it settles the yardstick's layout."""
+    sizes = sorted(scope.sizes, key=_pixels)
+    if not scope.full:
+        sizes = [size for size in sizes if size in SIZES[:2]] or sizes[:1]
+    groups = []
+    for size in sizes:
+        layouts = () if _pixels(size) > LARGE else LAYOUTS
+        for exposures in scope.exposures:
+            for cores in scope.cores:
+                groups.append(Group(size, exposures, cores, _rows(scope, size, exposures, cores), layouts))
+    return groups
+
+
+def end_to_end_runs(scope: Scope) -> list[EndToEnd]:
+    """The runs with files, in order."""
+    runs = []
+    for size in scope.sizes:
+        larger = _pixels(size) > _pixels(MAIN)
+        share = 3 if _pixels(size) > LARGE else 2 if larger else 1
+        for exposures in scope.exposures:
+            for cores in scope.cores:
+                if larger and cores != max(scope.cores) and not scope.full:
+                    continue
+                frames = max(4, -(-scope.frames // share // cores) * cores)
+                for quality in ("best", "fast"):
+                    if quality == "best" or (size == MAIN and scope.bf16):
+                        runs.append(EndToEnd(size, exposures, cores, frames, quality))
+    return runs

@@ -117,7 +117,8 @@ def model(results: Path) -> None:
     wanted = {"size": [1280, 720], "exposures": 2, "cores": 1, "quality": "best"}
     (row,) = (r for r in speed["end_to_end"] if all(r[key] == value for key, value in wanted.items()))
     (width, height), each = row["size"], row["seconds"]
-    print(f"one core, {width}x{height}: {each:.2f} s per frame ({1 / each:.3f} frames/s)")
+    print(f"one core, {width}x{height}: {each:.2f} s per frame ({1 / each:.3f} frames/s), {row['peak_gib']:.1f} GiB")
+    print(f"a command of its own: {row['total'] - row['frames'] * each:.1f} s beside its frames")
     for name in [n for n in found["clips"] if n.startswith("1080p")]:
         if (other := name.replace("1080p", "4K")) not in found["clips"]:
             four = {k: {m: 4 * v for m, v in c.items()} for k, c in found["clips"][name].items() if isinstance(c, dict)}
@@ -130,6 +131,9 @@ def model(results: Path) -> None:
         print(f"| {name}, per minute | {' | '.join(minute)} |")
         times = [f"{clip[k]['write_s']:.2f} / {clip[k]['read_s']:.2f} s" for k in ("none", "zip", "piz", "dwaa")]
         print(f"| {name}, write / read | {' | '.join(times)} | {clip['hdr10']['write_s']:.2f} s |")
+    for name, (h, w) in SIZES.items():
+        scaled, raw = each * h * w / (width * height), 3 * h * w
+        print(f"{name}, by pixels: {scaled:.1f} s per frame ({1 / scaled:.2f} frames/s); raw input {raw / 1e6:.1f} MB")
     count = HOURS * 3600 * RATE
     hd = SIZES["1080p"][0] * SIZES["1080p"][1] / (width * height)
     hours = count * each * hd / 3600

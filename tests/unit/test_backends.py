@@ -81,7 +81,8 @@ def test_frames_that_stay_where_they_are_give_what_a_copied_window_gives(n_expos
     stacked = torch.stack([torch.from_numpy(f).permute(2, 0, 1) / 255.0 for f in frames])[None]
     exposures = torch.tensor([schedule.window_exposures(n_exposures - 1)])
     hdr, weights = tool.fuse(stacked, tool.complete(stacked, exposures), exposures)
-    np.testing.assert_array_equal(middle.radiance, hdr[0].permute(1, 2, 0).numpy())
+    # The light of 8-bit frames comes from a table, that of the copied window from the formula.
+    np.testing.assert_allclose(middle.radiance, hdr[0].permute(1, 2, 0).numpy(), rtol=1e-4, atol=2e-6)
     assert weights is not None
 
 
@@ -124,7 +125,7 @@ def test_each_frame_is_converted_and_its_noise_measured_once(monkeypatch: pytest
     calls: list[str] = []
     for name in ("frame_to_tensor", "frame_noise"):
         kept = getattr(pipeline, name)
-        monkeypatch.setattr(pipeline, name, lambda *a, _kept=kept, _name=name: (calls.append(_name), _kept(*a))[1])
+        monkeypatch.setattr(pipeline, name, lambda *a, _kept=kept, _name=name, **k: (calls.append(_name), _kept(*a, **k))[1])
     list(Reconstructor(network(), "average", at_once=2).reconstruct(clip(6), TWO))
     assert calls.count("frame_to_tensor") == calls.count("frame_noise") == 6
 

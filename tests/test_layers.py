@@ -50,6 +50,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "synthesis": (1, ("camera", "exposure")),
     # floor 2: networks and judges
     "nn": (2, ()),
+    "nn.skeleton": (2, ()),
     "nn.triplet_attention": (2, ()),
     "nn.blocks": (2, ("nn.triplet_attention",)),
     "nn.rows": (2, ("nn.blocks",)),
@@ -95,6 +96,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "interpolate.film",
             "interpolate.film_config",
             "interpolate.rife",
+            "nn.skeleton",
         ),
     ),
     "models": (2, ()),

@@ -22,6 +22,7 @@ from lrhdr._version import __version__
 from lrhdr.checks import OutputError, WeightsError
 from lrhdr.io.atomic import output_error, replacing
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.nn.skeleton import skeleton
 
 BUNDLED = Path(__file__).parent / "weights"
 
@@ -114,7 +115,7 @@ def load_pretrained(name_or_path: str | os.PathLike[str] = "compact-2exp") -> tu
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     try:
         config = LRHDRConfig.from_dict(record.config)
-        with torch.device("meta"), warnings.catch_warnings():
+        with skeleton(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that nothing is copied
             # Names and shapes only: a record that does not fit its file must not decide how much memory is taken.
             LRHDR(config).load_state_dict(state, strict=True)

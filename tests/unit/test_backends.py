@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,8 +125,12 @@ def test_each_frame_is_converted_and_its_noise_measured_once(monkeypatch: pytest
 
     calls: list[str] = []
     for name in ("frame_to_tensor", "frame_noise"):
-        kept = getattr(pipeline, name)
-        monkeypatch.setattr(pipeline, name, lambda *a, _kept=kept, _name=name, **k: (calls.append(_name), _kept(*a, **k))[1])
+
+        def counted(*a: object, _kept: Any = getattr(pipeline, name), _name: str = name, **k: object) -> Any:
+            calls.append(_name)
+            return _kept(*a, **k)
+
+        monkeypatch.setattr(pipeline, name, counted)
     list(Reconstructor(network(), "average", at_once=2).reconstruct(clip(6), TWO))
     assert calls.count("frame_to_tensor") == calls.count("frame_noise") == 6
 

@@ -24,6 +24,7 @@ from lrhdr.interpolate.compact_net import CompactConfig, CompactNet
 from lrhdr.interpolate.film import Film, FilmInterpolator
 from lrhdr.interpolate.film_config import FilmConfig
 from lrhdr.interpolate.rife import Rife, RifeConfig, RifeInterpolator
+from lrhdr.nn.skeleton import skeleton
 
 METADATA_KEY = "lrhdr-interpolator"
 
@@ -70,7 +71,7 @@ def build_network(architecture: str, config: dict[str, Any]) -> nn.Module:
         raise ValueError(f"expected an architecture of {', '.join(ARCHITECTURES)}, found {architecture!r}")
     check_sizes(config)
     try:
-        with torch.device("meta"):
+        with skeleton():
             return _NETWORKS[architecture](config)
     except (TypeError, AttributeError, RuntimeError, OverflowError) as error:  # sizes that are no sizes
         raise ValueError(f"no {architecture} network has this configuration ({' '.join(str(error).split())})") from None

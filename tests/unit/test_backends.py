@@ -125,8 +125,9 @@ def test_each_frame_is_converted_and_its_noise_measured_once(monkeypatch: pytest
 
     calls: list[str] = []
     for name in ("frame_to_tensor", "frame_noise"):
+        kept = getattr(pipeline, name)
 
-        def counted(*a: object, _kept: Any = getattr(pipeline, name), _name: str = name, **k: object) -> Any:
+        def counted(*a: object, _kept: Any = kept, _name: str = name, **k: object) -> Any:
             calls.append(_name)
             return _kept(*a, **k)
 

@@ -173,6 +173,8 @@ def parse_rate(text: str | None) -> Fraction | None:
     if text is None:
         return None
     try:
+        if re.search(r"[eE][-+]?[\d_]{3,}", text):
+            raise ValueError("an exponent whose power of ten would not end")
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise InputError(f"fps: expected a number or a fraction such as 30000/1001, found {text!r}") from None

@@ -4,6 +4,7 @@ import pickle
 import re
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -223,3 +224,12 @@ def test_a_damaged_cache_says_so(tmp_path):
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="no record"):
         get_interpolator("film")
+
+
+def test_an_archive_said_to_lie_on_several_disks_is_no_program(tmp_path: Path) -> None:
+    from lrhdr.io.torchscript import is_torchscript
+
+    locator = b"PK\x06\x07" + bytes(12) + b"\x02\x00\x00\x00"  # of two disks
+    file = tmp_path / "x.pt"
+    file.write_bytes(bytes(56) + locator + b"PK\x05\x06" + bytes(18))
+    assert not is_torchscript(file)

@@ -33,9 +33,9 @@ _STORAGES = {
 
 def is_torchscript(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a ZIP archive with a program in it."""
-    if not zipfile.is_zipfile(path):
-        return False
     try:
+        if not zipfile.is_zipfile(path):  # raises for an archive said to lie on several disks
+            return False
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in name for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

@@ -77,13 +77,16 @@ def test_frames_at_once_are_bit_for_bit_those_one_by_one(quality: str) -> None:
 def test_frames_that_stay_where_they_are_give_what_a_copied_window_gives(n_exposures: int) -> None:
     schedule = ExposureSchedule(tuple(4.0**i for i in range(n_exposures)))
     tool = Reconstructor(network(n_exposures), "dis")
-    frames = clip(2 * n_exposures - 1, 21, 35)
-    middle = list(tool.reconstruct(frames, schedule))[n_exposures - 1]
-    stacked = torch.stack([torch.from_numpy(f).permute(2, 0, 1) / 255.0 for f in frames])[None]
+    codes = clip(2 * n_exposures - 1, 21, 35)
+    frames = [f.astype(np.float32) / np.float32(255.0) for f in codes]
+    middle, of_codes = (list(tool.reconstruct(x, schedule))[n_exposures - 1] for x in (frames, codes))
+    stacked = torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in frames])[None]
     exposures = torch.tensor([schedule.window_exposures(n_exposures - 1)])
     hdr, weights = tool.fuse(stacked, tool.complete(stacked, exposures), exposures)
-    # The light of 8-bit frames comes from a table, that of the copied window from the formula.
-    np.testing.assert_allclose(middle.radiance, hdr[0].permute(1, 2, 0).numpy(), rtol=1e-4, atol=2e-6)
+    copied = hdr[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(middle.radiance, copied)
+    # The light of 8-bit codes comes from a table, not from the formula.
+    np.testing.assert_allclose(of_codes.radiance, copied, rtol=1e-4, atol=2e-6)
     assert weights is not None
 
 

@@ -1,6 +1,6 @@
 """How much of the error is motion, how much is noise: merges that are given frames nobody can have.
 
-    python benchmarks/bounds.py --data DIR --json benchmarks/results/bounds.json
+    python benchmarks/bounds.py --data DIR --frames 2 --json benchmarks/results/bounds.json
 
 Method. The clips, camera and alternations of `lrhdr evaluate --data DIR --sets generated hdrvideo video`, the first
 `--frames` frames of each that have all neighbours. PSNR_T in dB, mean over frames, of:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def main(names: list[str], cases: int, folder: Path) -> None:
     for name in names:
         (folder / name).mkdir()
         targets[name] = TARGETS[name](folder / name)
+    tempfile.gettempdir()  # finds the folder once, by writing to it: before the guard looks
     guard = WriteGuard()
     # Imports and caches come before memory counts.
     for target in targets.values():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lrhdr.checks import InputError
-from lrhdr.radiometry import WHITE, ldr_to_radiance
+from lrhdr.radiometry import WHITE, codes_to_float, ldr_to_radiance
 
 Frame = NDArray[Any] | Tensor
 """(H, W, 3) numpy or (3, H, W) torch."""
@@ -54,11 +54,6 @@ def frame_to_tensor(frame: Frame, index: int, *, keep_codes: bool = False) -> Te
     if low < -FLOAT_SLACK or high > 1.0 + FLOAT_SLACK:
         raise InputError(f"frame {index}: found values from {low:g} to {high:g}, expected gamma-encoded LDR in [0, 1]")
     return x.clamp(0.0, 1.0)
-
-
-def codes_to_float(frame: Tensor) -> Tensor:
-    """A frame of uint8 or uint16 divided by the largest code; others as they are."""
-    return frame.float() / WHITE[frame.dtype] if frame.dtype in WHITE else frame
 
 
 def composite_with_reference(hdr: Tensor, reference: Tensor, exposures: Tensor) -> Tensor:

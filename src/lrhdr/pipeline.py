@@ -27,13 +27,15 @@ from lrhdr.allocator import give_back
 from lrhdr.backends import BackendChoice, prepare
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
-from lrhdr.frames import Frame, codes_to_float, composite_with_reference, frame_to_tensor
+from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, complete_frames, complete_window, get_interpolator
 from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_window
+from lrhdr.models import streaming
 from lrhdr.models.lrhdr import LRHDR
 from lrhdr.models.streaming import StreamingLRHDR
 from lrhdr.noise import frame_noise, noise_level, window_noise
+from lrhdr.radiometry import codes_to_float
 from lrhdr.stabilise import stabilise_window
 from lrhdr.tiling import check_tiles, pad_to_multiple, run_tiled
 from lrhdr.transfers import DeviceCopies
@@ -56,11 +58,6 @@ MOST_THREADS = 1024
 
 OVERLAP = 64
 """Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
-
-
-_KEEP_PIXELS = 4_000_000
-"""Above, the executor's memory goes before the next frame's interpolation needs as much again: the peak at 3840x2160
-falls by the smaller of the two. Filling it anew costs one or two hundredths of such a frame's time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,14 +283,14 @@ class Reconstructor:
         self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None, *, maps: bool
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """As `complete` and `_fuse`, for a method that takes frames where they lie: nothing is copied."""
-        large = frames[0][0].numel() > _KEEP_PIXELS
+        # What a large frame's interpolation has freed goes before the executor needs as much, and the other way round.
+        large = frames[0][0].numel() > streaming.KEEP_PIXELS
         completed = complete_frames(frames, exposures, self.interpolator)
         if large:
             give_back()
         known = {} if noise is None else {"noise": noise}
         output = self.method(frames, completed, exposures, maps=maps, **known)
         if large:
-            self.method.release()  # type: ignore[attr-defined]
             give_back()
         return self._checked(output.hdr).clamp_min_(0.0), output.weights, output.candidates
 

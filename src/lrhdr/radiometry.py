@@ -16,6 +16,11 @@ WHITE = {torch.uint8: 255.0, torch.uint16: 65535.0}
 """Code value of white, of tensors that hold a file's integers."""
 
 
+def codes_to_float(frame: Tensor) -> Tensor:
+    """A frame of uint8 or uint16 divided by the largest code; others as they are."""
+    return frame.float() / WHITE[frame.dtype] if frame.dtype in WHITE else frame
+
+
 def _as_factor(exposure: Tensor | float, like: Tensor) -> Tensor:
     """Shape exposures (leading axes of `like`) so that they broadcast over (..., C, H, W)."""
     e = torch.as_tensor(exposure, dtype=like.dtype, device=like.device)

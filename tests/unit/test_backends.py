@@ -91,12 +91,12 @@ def test_frames_that_stay_where_they_are_give_what_a_copied_window_gives(n_expos
 
 
 def test_memory_of_large_frames_is_given_back_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lrhdr import pipeline
+    from lrhdr.models import streaming
 
     tool, frames = Reconstructor(network(), "average"), clip(4)
     kept = [o.radiance for o in tool.reconstruct(frames, TWO)]
     assert tool.method._local.workspace is not None
-    monkeypatch.setattr(pipeline, "_KEEP_PIXELS", 100)
+    monkeypatch.setattr(streaming, "KEEP_PIXELS", 100)
     for a, o in zip(kept, tool.reconstruct(frames, TWO), strict=True):
         np.testing.assert_array_equal(a, o.radiance)
         assert tool.method._local.workspace is None

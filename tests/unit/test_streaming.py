@@ -119,7 +119,7 @@ def test_large_frames_hold_less_and_give_the_same(monkeypatch: pytest.MonkeyPatc
     model = _network(_SMALL)
     window, between, exposures = _window(2, 40, 24)
     expected = StreamingLRHDR(model, strip=8)(window, between, exposures).hdr
-    monkeypatch.setattr(streaming, "_KEEP", 100)
+    monkeypatch.setattr(streaming, "KEEP_PIXELS", 100)
     run = StreamingLRHDR(model, strip=8)
     for _ in range(2):
         assert torch.equal(run(window, between, exposures).hdr, expected)

@@ -20,7 +20,7 @@ from lrhdr.interpolate.base import GuidedInterpolator, Interpolator
 from lrhdr.interpolate.flow import DISInterpolator
 from lrhdr.interpolate.guided import GuidedDISInterpolator
 from lrhdr.interpolate.stored import load_bundled, load_stored
-from lrhdr.radiometry import WHITE
+from lrhdr.radiometry import codes_to_float
 
 __all__ = [
     "INTERPOLATORS",
@@ -123,7 +123,7 @@ def _completed(columns: Sequence[Tensor], exposures: Tensor, interpolator: Inter
     if tuple(exposures.shape) != (batch, length):
         raise InputError(f"exposures: expected shape {(batch, length)}, found {tuple(exposures.shape)}")
     if not getattr(interpolator, "takes_codes", False):
-        columns = [x.float() / WHITE[x.dtype] if x.dtype in WHITE else x for x in columns]
+        columns = [codes_to_float(x) for x in columns]
     centre = length // 2
     frames = []
     for first, second, fraction in interpolation_pairs(centre + 1):

@@ -32,7 +32,7 @@ from lrhdr.interpolate.flow import (
     to_arrays,
 )
 from lrhdr.interpolate.guided import clipped_luminance8
-from lrhdr.radiometry import WHITE
+from lrhdr.radiometry import WHITE, codes_to_float
 
 
 def _half(frame: Array) -> Array:
@@ -137,8 +137,7 @@ class CompactInterpolator(DISInterpolator):
         check_pair(first, second, fraction, gain, codes=WHITE)
         integers = first.dtype in WHITE
         if min(first.shape[-2:]) < 2 * MIN_SIDE:
-            a, b = (x.float() / WHITE[x.dtype] if integers else x for x in (first, second))
-            return DISInterpolator.__call__(self, a, b, fraction, gain=gain)
+            return DISInterpolator.__call__(self, codes_to_float(first), codes_to_float(second), fraction, gain=gain)
         height, width = first.shape[-2:]
         missing = -height % CompactNet.MULTIPLE, -width % CompactNet.MULTIPLE
         made = torch.empty(len(first), 3, height + missing[0], width + missing[1])

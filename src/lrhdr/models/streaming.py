@@ -43,7 +43,7 @@ _LEAST_STRIP, _MOST_STRIP = 16, 64
 """Pixels and rows of a strip, chosen by us: fewer do their overheads more often, more fall out of the cache. 64 rows of
 1280 pixels take 5 % less time than 32, as long as 96."""
 
-_KEEP = 4_000_000
+KEEP_PIXELS = 4_000_000
 """Pixels up to which memory is kept from frame to frame, and the prior from the second stage for the third. For larger
 frames each stage gives up what the next does not need; getting it anew costs one or two hundredths of their time."""
 
@@ -79,7 +79,7 @@ class _Workspace:
     """Memory and weights of one thread for one frame size."""
 
     def __init__(
-        self, model: LRHDR, height: int, width: int, strip: int, dtype: torch.dtype, key: tuple[object, ...]
+        self, model: LRHDR, height: int, width: int, strip: int, dtype: torch.dtype, once: bool, key: tuple[object, ...]
     ) -> None:
         config = model.config
         self.key = key
@@ -88,11 +88,11 @@ class _Workspace:
             partial(AccrRows, model.accr, height, width, paths, strip, dtype) if model.accr is not None else None
         )
         self._accr: AccrRows | None = None
-        self.once = height * width > _KEEP
-        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype, self.once)
+        self.once = once
+        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype, once)
         self.calibrated = torch.empty(paths, 3, height, width)
         self.prior: Array | None = None
-        if config.prior and not self.once:
+        if config.prior and not once:
             self.prior = np.empty((config.n_candidates - paths, height, width), dtype=np.float32)
 
     def calibrate(self, frames: FrameRows, exposures: list[float], code: Tensor | None) -> None:
@@ -175,10 +175,6 @@ class StreamingLRHDR:
         stacked = (torch.stack(weights), torch.stack(candidates)) if maps else (None, None)
         return StreamedOutput(torch.stack(hdr), *stacked)
 
-    def release(self) -> None:
-        """Give back the memory that is kept for the calling thread's next frame."""
-        self._local.workspace = None
-
     def _check(
         self, window: list[Tensor], between: list[Tensor], aligned: list[Tensor], exposures: list[float]
     ) -> None:
@@ -200,14 +196,15 @@ class StreamingLRHDR:
     def _workspace(self, height: int, width: int) -> _Workspace:
         # A tensor's version counts its changes in place: a trainer may go on with the model.
         states = (*self.model.parameters(), *self.model.buffers())
-        key = (height, width, *(0 if x.is_inference() else x._version for x in states))
+        once = height * width > KEEP_PIXELS
+        key = (height, width, once, *(0 if x.is_inference() else x._version for x in states))
         held = getattr(self._local, "workspace", None)
         if held is None or held.key != key:
             held = self._local.workspace = None  # the old one's memory goes before the new one's comes
             dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
             strip = self.strip or min(max(round(_STRIP_PIXELS / width / 8) * 8, _LEAST_STRIP), _MOST_STRIP)
-            held = _Workspace(self.model, height, width, strip, dtype, key)
-            if not held.once:
+            held = _Workspace(self.model, height, width, strip, dtype, once, key)
+            if not once:
                 self._local.workspace = held
         assert isinstance(held, _Workspace)
         return held

@@ -58,7 +58,8 @@ class RunResult:
         folder: where the frames are.
         frames: all frames of the run, in order, old and new.
         written: how many of them this run computed.
-        seconds: time spent on reconstruction and writing, without loading the method, videos and report.
+        seconds: time spent on reconstruction, writing and the pictures of the report, which are made beside each other;
+            without loading the method, the videos and the page.
         videos: the videos that were asked for.
         sheet: the contact sheet, if asked for.
         report: the report's page, if asked for.
@@ -152,7 +153,7 @@ def run(
     done = {i for i in wanted if clip.is_complete(i, wanted_layers)}
     compute = set(wanted) - done | looked_at
 
-    started, aside = time.perf_counter(), 0.0
+    started = time.perf_counter()
     written = 0
     sheet: HdrFrame | None = None
     style = FrameStyle(
@@ -174,9 +175,7 @@ def run(
             if index == sheet_index:
                 sheet = frame
             if reporter is not None and reporter.wants(index):
-                began = time.perf_counter()
                 reporter.add(frame)
-                aside += time.perf_counter() - began
             if index not in done:
                 attributes = style.attributes(
                     frame.exposure,
@@ -191,7 +190,7 @@ def run(
                     )
                 written += 1
                 report("reconstruct", len(done) + written, len(wanted))
-    elapsed = time.perf_counter() - started - aside
+    elapsed = time.perf_counter() - started
 
     frames = tuple(clip.path(i) for i in wanted)
     sheet_path = Path(options.sheet) if options.sheet else None

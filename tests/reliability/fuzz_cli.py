@@ -76,6 +76,8 @@ class CliTarget(Target):
     """A command line; its inputs lie in `in`, its outputs belong into `out`."""
 
     def __init__(self, folder: Path) -> None:
+        import lightning_fabric  # noqa: F401  (makes folders of PyTorch's compiler: before the guard looks)
+
         from lrhdr.cli import build_parser
 
         super().__init__(folder, "notes.txt", [b"notes"])

@@ -4,6 +4,9 @@ One process; small enough for a CPU core. What a step sees depends on (seed, ste
 stopped and started again gives the same weights as one that was not. The run's folder holds `last.pt`, `log.csv` and
 `<name>.safetensors`, the moving average, as `lrhdr.interpolate.stored` reads it.
 
+Frames are fetched as in use: along full-resolution flow from the reference, and with cubic interpolation where
+`fetches_cubic` says so.
+
 Loss: L1 of the result in the T domain, 0.005 log(MSE) per pair (so that every pair counts by its decibels), and 0.1 of
 the L1 of both frames fetched along the refined flow, weighted by what the result uses of them.
 """
@@ -30,8 +33,18 @@ from lrhdr._version import __version__
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
-from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in
-from lrhdr.interpolate.stored import METADATA_KEY, StoredRecord
+from lrhdr.interpolate.compact import fetches_cubic
+from lrhdr.interpolate.compact_net import (
+    GUESSES,
+    Blend,
+    CompactConfig,
+    CompactNet,
+    CompactOutput,
+    blend,
+    stand_in,
+    up_to,
+)
+from lrhdr.interpolate.stored import BUNDLED, METADATA_KEY, StoredRecord, load_into, read_stored
 from lrhdr.io.atomic import replacing
 from lrhdr.radiometry import GAMMA
 from lrhdr.tonemap import mu_law
@@ -52,6 +65,7 @@ class InterpolationTrainConfig:
         output: run folder.
         name: of the weights file.
         network: changes to `CompactConfig`.
+        init_from: weights (of the bundled ones by name, or a file) to start from; "" for random ones.
         steps: optimiser steps in all.
         batch: pairs per step.
         crop: side of the square crops, px, a multiple of 4.
@@ -75,6 +89,7 @@ class InterpolationTrainConfig:
     name: str = "compact"
     shares: tuple[float, ...] = ()
     network: CompactConfig = field(default_factory=CompactConfig)
+    init_from: str = ""
     steps: int = 6000
     batch: int = 4
     crop: int = 192
@@ -174,28 +189,32 @@ def augment(pair: PairSample, config: InterpolationTrainConfig, generator: torch
         return x.transpose(-1, -2) if draw[4] < 0.5 else x
 
     first, second, reference, target = (crop(x) for x in (pair.first, pair.second, pair.reference, pair.target))
-    motion = crop(pair.motion, 2).clone()
+    motion, guided = crop(pair.motion, 2).clone(), crop(pair.guided).clone()
     if draw[4] < 0.5:
-        motion = motion[[1, 0, 3, 2, 5, 4, 6, 7]]
+        motion, guided = motion[[1, 0, 3, 2, 5, 4, 6, 7]], guided[[1, 0, 3, 2]]
     # After a transposition the axis that was flipped is the other one.
-    if draw[2] < 0.5:
-        motion[[1, 3, 5] if draw[4] < 0.5 else [0, 2, 4]] *= -1.0
-    if draw[3] < 0.5:
-        motion[[0, 2, 4] if draw[4] < 0.5 else [1, 3, 5]] *= -1.0
+    for flip, axis in ((draw[2] < 0.5, 0), (draw[3] < 0.5, 1)):
+        if flip:
+            turned = 1 - axis if draw[4] < 0.5 else axis
+            motion[turned:6:2] *= -1.0
+            guided[turned::2] *= -1.0
     if draw[5] < 0.5:
         first, second, reference, target = (x[order] for x in (first, second, reference, target))
     fraction, ratio = pair.fraction, pair.ratio
     if draw[6] < 0.5:
         first, second, fraction = second, first, 1.0 - fraction
         motion = torch.cat((motion[2:4], motion[0:2], -motion[4:6], motion[[7, 6]]))
+        guided = torch.cat((guided[2:], guided[:2]))
     if draw[7] < config.no_reference:
         motion[0:2], motion[2:4] = -fraction * motion[4:6], (1.0 - fraction) * motion[4:6]
+        guided = 2.0 * up_to(motion[None, :4], first)[0]
         reference = stand_in(first[None], second[None], motion[None], fraction[None])[0]
         ratio = torch.ones_like(ratio)
     elif draw[7] < config.no_reference + config.same_frame:
         second = first
         motion = torch.cat((motion[0:2], motion[0:2], torch.zeros_like(motion[4:6]), torch.ones_like(motion[6:8])))
-    parts = first, second, reference, motion, fraction, pair.gain, ratio, pair.exposure, target
+        guided = torch.cat((guided[:2], guided[:2]))
+    parts = first, second, reference, motion, guided, fraction, pair.gain, ratio, pair.exposure, target
     return PairSample(*(x.contiguous() for x in parts))
 
 
@@ -205,14 +224,14 @@ def errors(prediction: Tensor, pair: PairSample) -> Tensor:
     The truth is clipped where the pair's exposure clips: an interpolated frame cannot know more.
     """
     exposure = pair.exposure.view(-1, 1, 1, 1)
-    radiance = prediction.clamp_min(0.0) ** GAMMA / exposure
+    radiance = prediction.clamp(0.0, 1.0) ** GAMMA / exposure
     return mu_law(radiance) - mu_law(torch.minimum(pair.target, 1.0 / exposure))
 
 
 def run_network(network: CompactNet, pair: PairSample) -> tuple[Tensor, Tensor]:
     """The interpolated frames (B, 3, H, W) of a batch, and the training loss (scalar)."""
     output = network(pair.first, pair.second, pair.reference, pair.motion, pair.fraction, pair.gain, pair.ratio)
-    made = blend(pair.first, pair.second, output)
+    made = _blend(pair, output)
     inside = slice(_BORDER // 2, -(_BORDER // 2))
     error = errors(made.frame, pair)[..., inside, inside]
     loss = error.abs().mean() + 0.005 * torch.log(error.square().flatten(1).mean(dim=1) + _LOG_FLOOR).mean()
@@ -220,6 +239,22 @@ def run_network(network: CompactNet, pair: PairSample) -> tuple[Tensor, Tensor]:
         vote = made.votes[:, i : i + 1].detach()
         loss = loss + 0.1 * (errors(frame, pair).abs() * (vote + 0.1)).mean()
     return made.frame, loss
+
+
+def _blend(pair: PairSample, output: CompactOutput) -> Blend:
+    """`blend`, of each pair by the interpolation that is used for it."""
+    cubic = torch.tensor([fetches_cubic(float(gain)) for gain in pair.gain])
+    if cubic.all() or not cubic.any():
+        return blend(pair.first, pair.second, output, pair.guided, cubic=bool(cubic.all()))
+    frame, votes = torch.empty_like(pair.first), torch.empty(len(cubic), GUESSES, *pair.first.shape[-2:])
+    refined = torch.empty_like(pair.first), torch.empty_like(pair.first)
+    for which, kind in ((cubic, True), (~cubic, False)):
+        own = CompactOutput(output.flows[which], output.votes[which])
+        made = blend(pair.first[which], pair.second[which], own, pair.guided[which], cubic=kind)
+        frame[which], votes[which] = made.frame, made.votes
+        for whole, part in zip(refined, made.refined, strict=True):
+            whole[which] = part
+    return Blend(frame, refined, votes)
 
 
 def _batch(pairs: list[PairSample]) -> PairSample:
@@ -294,6 +329,20 @@ def save_interpolator(path: Path, network: CompactNet, settings: dict[str, Any],
         save_file(state, temporary, metadata=metadata)
 
 
+def _start_from(network: CompactNet, source: str) -> None:
+    """Give a network the weights of a file, or of a bundled one by its name.
+
+    Raises:
+        InputError: no such file.
+        WeightsError: damaged, or of another network.
+    """
+    bundled = BUNDLED / f"{source}.safetensors"
+    path = bundled if bundled.is_file() else Path(source)
+    if not path.is_file():
+        raise InputError(f"init_from = {source!r}: no such weights file")
+    load_into(network, read_stored(path)[1], str(path))
+
+
 def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[str], None] | None = None) -> Path:
     """Train, or go on from the checkpoint in the output folder.
 
@@ -317,7 +366,10 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
         if len(cache) <= config.validation:
             raise InputError(f"{folder}: found {len(cache)} samples, expected more than {config.validation} held out")
     torch.manual_seed(config.seed)
-    network = CompactNet(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = CompactNet(config.network)
+    if config.init_from:
+        _start_from(network, config.init_from)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = CompactNet(config.network)
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)

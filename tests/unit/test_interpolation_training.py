@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lrhdr.checks import InputError
+from lrhdr.checks import InputError, WeightsError
 from lrhdr.data.generated import CachedSamples
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion, motion_path
 from lrhdr.data.recompletion import recomplete_cache
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.interpolate.compact import half_motion
-from lrhdr.interpolate.compact_net import CompactConfig
+from lrhdr.interpolate.compact import CompactInterpolator, half_motion, pair_motion
+from lrhdr.interpolate.compact_net import CompactConfig, CompactNet
 from lrhdr.interpolate.flow import to_arrays
 from lrhdr.interpolate.sampling import fetch
 from lrhdr.interpolate.stored import build_interpolator
@@ -24,6 +24,7 @@ from lrhdr.interpolation_training import (
     augment,
     errors,
     load_interpolation_config,
+    run_network,
     train_interpolator,
 )
 from samples import write_cache
@@ -55,7 +56,10 @@ def moving_pair() -> PairSample:
     for channel, value in enumerate((1.5, 0.5, -1.5, -0.5, -3.0, -1.0, 1.0, 1.0)):
         motion[channel] = value
     one = torch.tensor(1.0)
-    return PairSample(frames[0], frames[2], frames[1], motion, torch.tensor(0.5), one, one, one, frames[1] ** 2.2)
+    guided = torch.empty(4, 48, 48)
+    guided[:] = 2.0 * motion[:4, :1, :1]
+    half = torch.tensor(0.5)
+    return PairSample(frames[0], frames[2], frames[1], motion, guided, half, one, one, one, frames[1] ** 2.2)
 
 
 def test_augmented_motion_still_leads_from_the_reference_to_both_frames() -> None:
@@ -70,6 +74,7 @@ def test_augmented_motion_still_leads_from_the_reference_to_both_frames() -> Non
             full = 2.0 * torch.nn.functional.interpolate(flow[None], scale_factor=2.0)
             fetched = fetch(frame[None], full)[0]
             torch.testing.assert_close(fetched[inner], made.reference[inner], atol=2e-3, rtol=0.0)
+        torch.testing.assert_close(made.guided[:, 0, 0], 2.0 * made.motion[:4, 0, 0])
         assert float(errors(made.reference[None], _batched(made)).abs().max()) < 1e-3
     assert len(seen) == 8  # two signs per axis, two orders
 
@@ -83,9 +88,47 @@ def test_a_share_of_pairs_has_no_reference_or_one_frame_twice() -> None:
     config = tiny(Path("x"), Path("y"))
     alone = augment(pair, replace(config, no_reference=1.0, same_frame=0.0), torch.Generator().manual_seed(0))
     torch.testing.assert_close(alone.motion[0:2], -alone.fraction * alone.motion[4:6])
+    torch.testing.assert_close(alone.guided[:, 8, 8], 2.0 * alone.motion[:4, 4, 4])
     same = augment(pair, replace(config, no_reference=0.0, same_frame=1.0), torch.Generator().manual_seed(0))
     assert torch.equal(same.first, same.second)
+    assert torch.equal(same.guided[:2], same.guided[2:])
     assert float(same.motion[4:6].abs().max()) == 0.0
+
+
+def test_training_fetches_frames_as_the_interpolator_does() -> None:
+    """Of a batch with both kinds of pairs: along full-resolution flow, the longest exposure by cubic interpolation."""
+    seen = moving_pair()
+    network = CompactNet(CompactConfig(widths=(4, 4, 4), fine=4, features=2)).eval()
+    for conv in (network.out, network.g3):
+        torch.nn.init.normal_(conv.weight, std=0.05, generator=torch.Generator().manual_seed(3))
+    arrays = [to_arrays(x[None])[0] for x in (seen.first, seen.second, seen.reference)]
+    pairs = []
+    for gain in (1.0, 4.0):
+        motion, guided = (torch.from_numpy(x) for x in pair_motion(*arrays, 0.5, gain, 1.0))
+        pairs.append(seen._replace(motion=motion, guided=guided, gain=torch.tensor(gain)))
+    batch = PairSample(*(torch.stack(parts) for parts in zip(*pairs, strict=True)))
+    with torch.no_grad():
+        trained, _ = run_network(network, batch)
+    interpolator = CompactInterpolator(network)
+    frames = seen.first[None], seen.second[None]
+    for made, gain in zip(trained, (1.0, 4.0), strict=True):
+        used = interpolator.complete(*frames, 0.5, gain=gain, reference=seen.reference[None], ratio=1.0)
+        difference = (made.clamp(0.0, 1.0) - used[0])[:, 4:-4, 4:-4].abs()
+        assert float(difference.mean()) < 5e-4, gain  # remap rounds places to 1/32 px
+    assert float((trained[0] - trained[1]).abs().mean()) > 2e-3  # cubic and linear are told apart
+
+
+def test_a_run_may_start_from_weights(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache", count=5, size=32)
+    first = train_interpolator(tiny(cache, tmp_path / "first"))
+    still = tiny(cache, tmp_path / "second", init_from=str(first), lr=1e-12, lr_final=1e-12, weight_decay=0.0)
+    second = load_file(train_interpolator(still))
+    for key, value in load_file(first).items():
+        torch.testing.assert_close(second[key], value, atol=1e-6, rtol=0.0)
+    with pytest.raises(InputError, match="no such weights file"):
+        train_interpolator(tiny(cache, tmp_path / "third", init_from=str(tmp_path / "nothing.safetensors")))
+    with pytest.raises(WeightsError, match="do not fit"):
+        train_interpolator(tiny(cache, tmp_path / "fourth", init_from="compact"))
 
 
 def test_a_cache_gains_motion_once(tmp_path: Path) -> None:
@@ -101,6 +144,8 @@ def test_a_cache_gains_motion_once(tmp_path: Path) -> None:
     # long, short, long: the pair is the window's longest exposure
     expected = torch.from_numpy(half_motion(frames[0], frames[2], frames[1], 0.5, 1.0, 1 / 8))
     torch.testing.assert_close(pair.motion, expected.half().float())
+    halved = torch.nn.functional.avg_pool2d(0.5 * pair.guided[None], 2)[0]
+    torch.testing.assert_close(halved, pair.motion[:4], atol=5e-3, rtol=0.0)
 
 
 def test_stopped_and_resumed_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
-"""Half-resolution motion, added to a sample cache: what the compact interpolator is trained with.
+"""Motion, added to a sample cache: what the compact interpolator is trained with.
 
 DIS is frozen and too slow for a training step, so it is done once. Beside each `shard-00000.safetensors` of a cache
-comes `motion-00000.safetensors`, with one tensor `motion_full` (n, N_e - 1, 8, S/2, S/2) float16, as
-`CompactNet.forward` takes it. (Files with `motion` hold flow that was estimated at half resolution: they are remade.)
+comes `motion-00000.safetensors`, with two tensors, float16: `motion` (n, N_e - 1, 8, S/2, S/2), as `CompactNet.forward`
+takes it, and `guided` (n, N_e - 1, 4, S, S), full-resolution flow from the reference, as `blend` takes it. (Files
+without it are of older versions: they are remade.)
 DIS sees the stored squares only: near the border it has less to go by than in use.
 """
 
@@ -23,11 +24,11 @@ from lrhdr.data.base import Sample
 from lrhdr.data.generated import CachedSamples, count_in
 from lrhdr.data.shards import for_each_shard
 from lrhdr.exposure import interpolation_pairs
-from lrhdr.interpolate.compact import half_motion
+from lrhdr.interpolate.compact import pair_motion
 from lrhdr.interpolate.flow import to_arrays
 from lrhdr.io.atomic import write_bytes
 
-_KEY = "motion_full"
+_KEYS = "motion", "guided"
 
 
 class PairSample(NamedTuple):
@@ -38,6 +39,7 @@ class PairSample(NamedTuple):
         second: (3, S, S).
         reference: (3, S, S), another exposure, at the wanted time.
         motion: (8, S/2, S/2).
+        guided: (4, S, S), flow from the reference to the first and to the second frame, pixels, x first.
         fraction: (), time of the reference.
         gain: (), window's longest exposure over the pair's.
         ratio: (), reference's exposure over the pair's.
@@ -49,6 +51,7 @@ class PairSample(NamedTuple):
     second: Tensor
     reference: Tensor
     motion: Tensor
+    guided: Tensor
     fraction: Tensor
     gain: Tensor
     ratio: Tensor
@@ -61,24 +64,31 @@ def motion_path(folder: Path, number: int) -> Path:
     return folder / f"motion-{number:05d}.safetensors"
 
 
-def _sample_motion(sample: Sample) -> Tensor:
+def _sample_motion(sample: Sample) -> tuple[Tensor, Tensor]:
     frames = to_arrays(sample.window)
     centre = len(frames) // 2
-    found = []
+    found: tuple[list[Tensor], list[Tensor]] = [], []
     for first, second, fraction in interpolation_pairs(centre + 1):
         gain = float(sample.exposures.max() / sample.exposures[first])
         ratio = float(sample.exposures[centre] / sample.exposures[first])
-        found.append(
-            torch.from_numpy(half_motion(frames[first], frames[second], frames[centre], fraction, gain, ratio))
-        )
-    return torch.stack(found).half()
+        made = pair_motion(frames[first], frames[second], frames[centre], fraction, gain, ratio)
+        for kept, array in zip(found, made, strict=True):
+            kept.append(torch.from_numpy(array))
+    motion, guided = (torch.stack(kept).half() for kept in found)
+    return motion, guided
 
 
 def _motion_shard(folder: str, number: int, first: int, count: int) -> int:
     samples = CachedSamples(folder)
-    stacked = torch.stack([_sample_motion(samples[index]) for index in range(first, first + count)])
-    write_bytes(motion_path(Path(folder), number), save({_KEY: stacked}))
+    made = [_sample_motion(samples[index]) for index in range(first, first + count)]
+    tensors = {key: torch.stack(parts) for key, parts in zip(_KEYS, zip(*made, strict=True), strict=True)}
+    write_bytes(motion_path(Path(folder), number), save(tensors))
     return count
+
+
+def _has_motion(file: Path, count: int) -> bool:
+    """Whether a file holds the motion of so many samples."""
+    return all(count_in(file, key) == count for key in _KEYS)
 
 
 def add_motion(folder: Path | str, *, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -99,7 +109,7 @@ def add_motion(folder: Path | str, *, workers: int = 1, progress: Callable[[int,
     cache = Path(folder)
 
     def finished(number: int, length: int) -> bool:
-        return count_in(motion_path(cache, number), _KEY) == length
+        return _has_motion(motion_path(cache, number), length)
 
     lengths = CachedSamples(cache).shard_lengths
     for_each_shard(lengths, finished, partial(_motion_shard, str(cache)), workers=workers, progress=progress)
@@ -122,7 +132,7 @@ class CachedPairs:
         self._motion: list[tuple[Path, int]] = []
         for number, length in self.samples.shard_lengths.items():
             file = motion_path(folder, number)
-            if count_in(file, _KEY) != length:
+            if not _has_motion(file, length):
                 raise InputError(f"{file}: expected the motion of {length} samples (`add_motion` makes it)")
             self._motion += [(file, i) for i in range(length)]
         self._open: dict[Path, Any] = {}
@@ -140,13 +150,14 @@ class CachedPairs:
         file, i = self._motion[index]
         if file not in self._open:
             self._open[file] = safe_open(str(file), framework="pt")
-        motion: Tensor = self._open[file].get_slice(_KEY)[i, which]
+        motion, guided = (self._open[file].get_slice(key)[i, which].float() for key in _KEYS)
         exposure = sample.exposures[first]
         return PairSample(
             sample.window[first],
             sample.window[second],
             sample.window[centre],
-            motion.float(),
+            motion,
+            guided,
             torch.tensor(fraction),
             sample.exposures.max() / exposure,
             sample.exposures[centre] / exposure,

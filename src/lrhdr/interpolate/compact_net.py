@@ -103,7 +103,8 @@ def _halve(image: Tensor) -> Tensor:
     return F.avg_pool2d(image, 2)
 
 
-def _up_to(x: Tensor, like: Tensor) -> Tensor:
+def up_to(x: Tensor, like: Tensor) -> Tensor:
+    """`x` enlarged to the height and width of `like`, bilinear."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -200,8 +201,8 @@ class CompactNet(nn.Module):
         x1 = self.e1(leaky(x + self.code(code)[:, :, None, None]))
         x2 = self.e2(leaky(self.d2(x1)))
         x3 = self.e3(leaky(self.d3(x2)))
-        y2 = self.f2(x2 + _up_to(self.u2(x3), x2))
-        y1 = self.f1(x1 + _up_to(self.u1(y2), x1))
+        y2 = self.f2(x2 + up_to(self.u2(x3), x2))
+        y1 = self.f1(x1 + up_to(self.u1(y2), x1))
         return F.pixel_shuffle(self.out(y1), 2), F.pixel_shuffle(self.ofeat(y1), 2)
 
 
@@ -219,20 +220,27 @@ class Blend(NamedTuple):
     votes: Tensor
 
 
-def blend(first: Tensor, second: Tensor, output: CompactOutput) -> Blend:
+def blend(
+    first: Tensor, second: Tensor, output: CompactOutput, guided: Tensor | None = None, *, cubic: bool = False
+) -> Blend:
     """Fetch both frames along all flows and average by the votes; differentiable.
 
     Args:
         first: (B, 3, H, W).
         second: (B, 3, H, W).
         output: the network's, at half resolution.
+        guided: (B, 4, H, W), flow from the reference to the first and to the second frame in pixels of the full
+            resolution, in place of what the output has of it; None where there is none.
+        cubic: fetch by cubic interpolation.
 
     Returns:
         `Blend`.
     """
-    votes = _up_to(output.votes, first)
-    flows = 2.0 * _up_to(output.flows.flatten(1, 2), first)
-    fetched = [fetch(second if i % 2 else first, flows[:, 2 * i : 2 * i + 2]) for i in range(GUESSES)]
+    votes = up_to(output.votes, first)
+    flows = 2.0 * up_to(output.flows.flatten(1, 2), first)
+    if guided is not None:
+        flows = torch.cat((flows[:, :4], guided, flows[:, 8:]), dim=1)
+    fetched = [fetch(second if i % 2 else first, flows[:, 2 * i : 2 * i + 2], cubic=cubic) for i in range(GUESSES)]
     total = torch.zeros_like(first)
     for i, frame in enumerate(fetched):
         total = total + votes[:, i : i + 1] * frame
@@ -251,6 +259,6 @@ def stand_in(first: Tensor, second: Tensor, motion: Tensor, fraction: Tensor) ->
     Returns:
         (B, 3, H, W).
     """
-    velocity = 2.0 * _up_to(motion[:, 4:6], first)
+    velocity = 2.0 * up_to(motion[:, 4:6], first)
     t = fraction.view(-1, 1, 1, 1)
     return 0.5 * (fetch(first, -t * velocity) + fetch(second, (1.0 - t) * velocity))

@@ -285,7 +285,7 @@ class Reconstructor:
         """As `complete` and `_fuse`, for a method that takes frames where they lie: nothing is copied."""
         # What a large frame's interpolation has freed goes before the executor needs as much, and the other way round.
         large = frames[0][0].numel() > streaming.KEEP_PIXELS
-        completed = complete_frames(frames, exposures, self.interpolator)
+        completed = complete_frames(frames, exposures, self.interpolator, codes=large)
         if large:
             give_back()
         known = {} if noise is None else {"noise": noise}

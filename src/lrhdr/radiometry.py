@@ -6,6 +6,7 @@ LDR is gamma-encoded RGB in [0, 1]; exposure is relative, the shortest of the sc
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,16 @@ WHITE = {torch.uint8: 255.0, torch.uint16: 65535.0}
 def codes_to_float(frame: Tensor) -> Tensor:
     """A frame of uint8 or uint16 divided by the largest code; others as they are."""
     return frame.float() / WHITE[frame.dtype] if frame.dtype in WHITE else frame
+
+
+def store_codes(values: Tensor, out: Tensor) -> None:
+    """Write values of [0, 1] to `out`, of the same shape: rounded to its codes if it is uint8 or uint16; in place."""
+    white = WHITE.get(out.dtype)
+    if white is None:
+        out.copy_(values)
+    else:
+        # By NumPy: PyTorch rounds uint16 on few of its paths.
+        np.copyto(out.numpy(), np.rint(values.numpy() * np.float32(white)), casting="unsafe")
 
 
 def _as_factor(exposure: Tensor | float, like: Tensor) -> Tensor:

@@ -2,11 +2,13 @@ import pytest
 import torch
 
 from lrhdr.radiometry import (
+    codes_to_float,
     ldr_to_radiance,
     merge_weighted,
     radiance_to_ldr,
     saturation_confidence,
     stops_to_ratio,
+    store_codes,
     well_exposedness,
 )
 
@@ -63,3 +65,13 @@ def test_saturation_is_decided_by_the_brightest_channel():
 
 def test_half_precision_is_computed_in_float32():
     assert ldr_to_radiance(torch.full((1, 3, 1, 1), 0.01, dtype=torch.float16), 1.0).dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_values_are_stored_as_the_nearest_codes(dtype):
+    values = torch.tensor([0.0, 0.25, 0.499999, 1.0])
+    stored = torch.empty(4, dtype=dtype)
+    store_codes(values, stored)
+    step = {torch.uint8: 1 / 255, torch.uint16: 1 / 65535, torch.float32: 0.0}[dtype]
+    torch.testing.assert_close(codes_to_float(stored), values, atol=0.5001 * step, rtol=0.0)
+    assert codes_to_float(stored)[[0, -1]].tolist() == [0.0, 1.0]

@@ -6,7 +6,7 @@ Public names: `Interpolator`, `GuidedInterpolator`, `AverageInterpolator`, `DISI
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -20,7 +20,7 @@ from lrhdr.interpolate.base import GuidedInterpolator, Interpolator
 from lrhdr.interpolate.flow import DISInterpolator
 from lrhdr.interpolate.guided import GuidedDISInterpolator
 from lrhdr.interpolate.stored import load_bundled, load_stored
-from lrhdr.radiometry import codes_to_float
+from lrhdr.radiometry import codes_to_float, store_codes
 
 __all__ = [
     "INTERPOLATORS",
@@ -94,17 +94,20 @@ def complete_window(window: Tensor | Sequence[Tensor], exposures: Tensor, interp
         columns = window.unbind(dim=1)
     else:
         columns = tuple(frame[None] for frame in window)
-    return torch.stack(_completed(columns, exposures, interpolator), dim=1)
+    return torch.stack(list(_completed(columns, exposures, interpolator)), dim=1)
 
 
 @torch.no_grad()
-def complete_frames(frames: Sequence[Tensor], exposures: Tensor, interpolator: Interpolator) -> list[Tensor]:
+def complete_frames(
+    frames: Sequence[Tensor], exposures: Tensor, interpolator: Interpolator, *, codes: bool = False
+) -> list[Tensor]:
     """As `complete_window` for one window, without copies.
 
     Args:
         frames: T frames (3, H, W).
         exposures: (1, T).
         interpolator: as there.
+        codes: round them to uint16, which takes half of the memory.
 
     Returns:
         N-1 frames (3, H, W).
@@ -112,10 +115,17 @@ def complete_frames(frames: Sequence[Tensor], exposures: Tensor, interpolator: I
     Raises:
         InputError: as there.
     """
-    return [made[0] for made in _completed(tuple(frame[None] for frame in frames), exposures, interpolator)]
+    found = []
+    for made in _completed(tuple(frame[None] for frame in frames), exposures, interpolator):
+        found.append(torch.empty(made[0].shape, dtype=torch.uint16) if codes else made[0])
+        if codes:
+            for plane, target in zip(made[0], found[-1], strict=True):
+                store_codes(plane.clamp(0.0, 1.0), target)
+        del made  # before the next is made
+    return found
 
 
-def _completed(columns: Sequence[Tensor], exposures: Tensor, interpolator: Interpolator) -> list[Tensor]:
+def _completed(columns: Sequence[Tensor], exposures: Tensor, interpolator: Interpolator) -> Iterator[Tensor]:
     """The missing frames, (B, 3, H, W) each, of frames (B, 3, H, W) in time order."""
     length, batch = len(columns), len(columns[0]) if columns else 0
     if length < 3 or length % 2 == 0:
@@ -125,7 +135,6 @@ def _completed(columns: Sequence[Tensor], exposures: Tensor, interpolator: Inter
     if not getattr(interpolator, "takes_codes", False):
         columns = [codes_to_float(x) for x in columns]
     centre = length // 2
-    frames = []
     for first, second, fraction in interpolation_pairs(centre + 1):
         gains = (exposures.amax(dim=1) / exposures[:, first]).tolist()
         ratios = (exposures[:, centre] / exposures[:, first]).tolist()
@@ -140,5 +149,7 @@ def _completed(columns: Sequence[Tensor], exposures: Tensor, interpolator: Inter
                 rows.append(interpolator.complete(*pair, fraction, gain=gain, reference=reference, ratio=ratio))
             else:
                 rows.append(interpolator(*pair, fraction, gain=gain))
-        frames.append(rows[0] if len(rows) == 1 else torch.cat(rows))
-    return frames
+        made = rows[0] if len(rows) == 1 else torch.cat(rows)
+        del rows
+        yield made
+        del made  # the caller may have freed it before the next is made

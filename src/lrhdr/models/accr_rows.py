@@ -27,6 +27,7 @@ from lrhdr.nn.rows import (
     upsample_rows,
     upsampled_ready,
 )
+from lrhdr.radiometry import store_codes
 from lrhdr.strips import (
     blur_rows,
     halve_planar,
@@ -143,7 +144,7 @@ class AccrRows:
             frames: N_e frames, the reference first.
             exposures: of the frames, relative.
             code: (1, 1), `noise_code`; None for a network without it.
-            out: (N_e, 3, H, W), float32, planar: receives the calibrated frames in the T domain.
+            out: (N_e, 3, H, W), float32 or uint16 (65535 = 1), planar: receives the calibrated frames in the T domain.
         """
         first_bias = self.first.bias
         if self.decoder.noise is not None:
@@ -257,4 +258,4 @@ class AccrRows:
                 free.addcmul_(gate, proposal - own)
             free.addcmul_(gates[2], cues[i])
             free.add_(own)
-            torch.clamp(free, 0.0, 1.0, out=out[i, :, start:stop])
+            store_codes(free.clamp_(0.0, 1.0), out[i, :, start:stop])

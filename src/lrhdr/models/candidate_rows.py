@@ -13,6 +13,7 @@ from lrhdr.entmax import entmax
 from lrhdr.models.frame_rows import FrameRows
 from lrhdr.models.lrhdr import LRHDRConfig
 from lrhdr.models.prior_rows import HALO, finish_prior, prior_rows
+from lrhdr.radiometry import codes_to_float
 from lrhdr.strips import Array, entmax_rows, untone_rows
 
 _SMOOTH_ALPHA = 1.8
@@ -29,7 +30,8 @@ class CandidateRows:
         config: of the network.
         frames: the window's frames, then those made at the reference's time.
         exposures: of the frames, relative.
-        calibrated: (N_e, 3, H, W) in the T domain, or (0, 3, H, W) for a network without ACCR; filled before use.
+        calibrated: (N_e, 3, H, W) in the T domain, float32 or uint16 (65535 = 1), or (0, 3, H, W) for a network without
+            ACCR; filled before use.
         kept: (F, H, W) to keep the prior of all frames in between `features` and `merge`; None to make it twice.
     """
 
@@ -50,7 +52,7 @@ class CandidateRows:
         radiance = torch.empty(count, 3, rows + 2 * HALO, width) if self.config.prior else None
         halo = 0 if radiance is None else HALO
         self.frames.light(start, stop, self.exposures, ldr=ldr, radiance=radiance, tone=tones, halo=halo)
-        x[6 * count : planes].view(paths, 3, rows, width).copy_(self.calibrated[:, :, start:stop])
+        x[6 * count : planes].view(paths, 3, rows, width).copy_(codes_to_float(self.calibrated[:, :, start:stop]))
         if radiance is not None:
             prior = prior_rows(ldr.numpy(), radiance.numpy(), self.exposures, self.originals)
             if self.kept is not None:
@@ -94,7 +96,7 @@ class CandidateRows:
         radiance = torch.empty(self.config.n_candidates, 3, stop - start, self.frames.width)
         self.frames.light(start, stop, self.exposures, radiance=radiance[:count])
         for tone, target in zip(self.calibrated, radiance[count:].numpy(), strict=True):
-            untone_rows(tone[:, start:stop].numpy(), target)
+            untone_rows(codes_to_float(tone[:, start:stop]).numpy(), target)
         return radiance
 
     def _finished(self, prior: Array) -> Array:

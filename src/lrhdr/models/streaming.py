@@ -45,7 +45,8 @@ _LEAST_STRIP, _MOST_STRIP = 16, 64
 
 KEEP_PIXELS = 4_000_000
 """Pixels up to which memory is kept from frame to frame, and the prior from the second stage for the third. For larger
-frames each stage gives up what the next does not need; getting it anew costs one or two hundredths of their time."""
+frames each stage gives up what the next does not need; getting it anew costs one or two hundredths of their time. Their
+interpolated and calibrated frames are rounded to 16 bits between the stages."""
 
 
 class StreamedOutput(NamedTuple):
@@ -90,7 +91,7 @@ class _Workspace:
         self._accr: AccrRows | None = None
         self.once = once
         self.apswf = ApswfRows(model.apswf, height, width, strip, dtype, once)
-        self.calibrated = torch.empty(paths, 3, height, width)
+        self.calibrated = torch.empty(paths, 3, height, width, dtype=torch.uint16 if once else torch.float32)
         self.prior: Array | None = None
         if config.prior and not once:
             self.prior = np.empty((config.n_candidates - paths, height, width), dtype=np.float32)

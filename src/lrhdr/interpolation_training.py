@@ -4,11 +4,9 @@ One process; small enough for a CPU core. What a step sees depends on (seed, ste
 stopped and started again gives the same weights as one that was not. The run's folder holds `last.pt`, `log.csv` and
 `<name>.safetensors`, the moving average, as `lrhdr.interpolate.stored` reads it.
 
-Frames are fetched as in use: along full-resolution flow from the reference, and with cubic interpolation where
-`fetches_cubic` says so.
-
-Loss: L1 of the result in the T domain, 0.005 log(MSE) per pair (so that every pair counts by its decibels), and 0.1 of
-the L1 of both frames fetched along the refined flow, weighted by what the result uses of them.
+Frames are fetched as in use, along full-resolution flow from the reference. Loss: L1 of the result in the T domain,
+0.005 log(MSE) per pair (so that every pair counts by its decibels), and 0.1 of the L1 of both frames fetched along the
+refined flow, weighted by what the result uses of them; all weighted by `need`.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -33,13 +32,9 @@ from lrhdr._version import __version__
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
-from lrhdr.interpolate.compact import fetches_cubic
 from lrhdr.interpolate.compact_net import (
-    GUESSES,
-    Blend,
     CompactConfig,
     CompactNet,
-    CompactOutput,
     blend,
     stand_in,
     up_to,
@@ -51,6 +46,9 @@ from lrhdr.tonemap import mu_law
 from lrhdr.training_run import update_average
 
 _BORDER = 8  # px of each crop or sample whose motion leaves it; no loss, no score there
+_NEARLY_CLIPPED = 0.6  # of saturation, linear
+_AROUND = 4  # px
+_REST = 0.2
 _LOG_FLOOR = 1e-5  # mean squared error below which a pair stops counting: 50 dB
 _COLUMNS = ("step", "minutes", "lr", "loss", "psnr", "validation", "interpolated")
 
@@ -228,33 +226,32 @@ def errors(prediction: Tensor, pair: PairSample) -> Tensor:
     return mu_law(radiance) - mu_law(torch.minimum(pair.target, 1.0 / exposure))
 
 
+def need(pair: PairSample) -> Tensor:
+    """What an HDR frame needs of each pixel of an interpolated frame, (B, 1, H, W) in (0, 1]; ours.
+
+    Of a pair that is shorter than its reference: the places where the reference clips or nearly does, and a few pixels
+    around them; of the rest, which the reference shows with less noise, a fifth. Everything of a longer pair.
+    """
+    exposure = (pair.exposure * pair.ratio).view(-1, 1, 1, 1)
+    bright = (pair.target.amax(dim=1, keepdim=True) * exposure > _NEARLY_CLIPPED).float()
+    around = F.max_pool2d(bright, 2 * _AROUND + 1, stride=1, padding=_AROUND)
+    shorter = (pair.ratio > 1.0).view(-1, 1, 1, 1)
+    return torch.where(shorter, _REST + (1.0 - _REST) * around, torch.ones_like(around))
+
+
 def run_network(network: CompactNet, pair: PairSample) -> tuple[Tensor, Tensor]:
     """The interpolated frames (B, 3, H, W) of a batch, and the training loss (scalar)."""
     output = network(pair.first, pair.second, pair.reference, pair.motion, pair.fraction, pair.gain, pair.ratio)
-    made = _blend(pair, output)
+    made = blend(pair.first, pair.second, output, pair.guided)
     inside = slice(_BORDER // 2, -(_BORDER // 2))
-    error = errors(made.frame, pair)[..., inside, inside]
-    loss = error.abs().mean() + 0.005 * torch.log(error.square().flatten(1).mean(dim=1) + _LOG_FLOOR).mean()
+    needed = need(pair)
+    error, share = errors(made.frame, pair)[..., inside, inside], needed[..., inside, inside]
+    squares = (share * error.square()).mean(dim=(1, 2, 3)) / share.mean(dim=(1, 2, 3))
+    loss = (share * error.abs()).mean() + 0.005 * torch.log(squares + _LOG_FLOOR).mean()
     for i, frame in enumerate(made.refined):
         vote = made.votes[:, i : i + 1].detach()
-        loss = loss + 0.1 * (errors(frame, pair).abs() * (vote + 0.1)).mean()
+        loss = loss + 0.1 * (needed * errors(frame, pair).abs() * (vote + 0.1)).mean()
     return made.frame, loss
-
-
-def _blend(pair: PairSample, output: CompactOutput) -> Blend:
-    """`blend`, of each pair by the interpolation that is used for it."""
-    cubic = torch.tensor([fetches_cubic(float(gain)) for gain in pair.gain])
-    if cubic.all() or not cubic.any():
-        return blend(pair.first, pair.second, output, pair.guided, cubic=bool(cubic.all()))
-    frame, votes = torch.empty_like(pair.first), torch.empty(len(cubic), GUESSES, *pair.first.shape[-2:])
-    refined = torch.empty_like(pair.first), torch.empty_like(pair.first)
-    for which, kind in ((cubic, True), (~cubic, False)):
-        own = CompactOutput(output.flows[which], output.votes[which])
-        made = blend(pair.first[which], pair.second[which], own, pair.guided[which], cubic=kind)
-        frame[which], votes[which] = made.frame, made.votes
-        for whole, part in zip(refined, made.refined, strict=True):
-            whole[which] = part
-    return Blend(frame, refined, votes)
 
 
 def _batch(pairs: list[PairSample]) -> PairSample:
@@ -286,7 +283,8 @@ def validate_interpolation(
 ) -> dict[str, float]:
     """Mean PSNR_T (dB) over held-out pairs, of the network and of the interpolator that the cache was made with.
 
-    Keys: "validation", "interpolated", and both for pairs that are shorter and longer than their reference.
+    Keys: "validation", "interpolated", both for pairs that are shorter and longer than their reference, and both
+    weighted by `need`.
     """
     network.eval()
     inside = slice(_BORDER, -_BORDER)
@@ -294,11 +292,12 @@ def validate_interpolation(
     for pair, made in _held_out(caches, config):
         own, _ = run_network(network, pair)
         kind = "short" if float(pair.ratio) > 1.0 else "long"
+        share = need(pair)[..., inside, inside]
         for name, frame in (("validation", own), ("interpolated", made)):
-            mse = float(errors(frame, pair)[..., inside, inside].square().mean())
-            score = -10.0 * math.log10(max(mse, 1e-12))
-            for key in (name, f"{name}_{kind}"):
-                sums.setdefault(key, []).append(score)
+            squares = errors(frame, pair)[..., inside, inside].square()
+            plain, weighted = float(squares.mean()), float((share * squares).mean() / share.mean())
+            for key, mse in ((name, plain), (f"{name}_{kind}", plain), (f"{name}_needed", weighted)):
+                sums.setdefault(key, []).append(-10.0 * math.log10(max(mse, 1e-12)))
     return {key: sum(values) / len(values) for key, values in sorted(sums.items())}
 
 

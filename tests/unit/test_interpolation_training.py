@@ -24,6 +24,7 @@ from lrhdr.interpolation_training import (
     augment,
     errors,
     load_interpolation_config,
+    need,
     run_network,
     train_interpolator,
 )
@@ -96,7 +97,7 @@ def test_a_share_of_pairs_has_no_reference_or_one_frame_twice() -> None:
 
 
 def test_training_fetches_frames_as_the_interpolator_does() -> None:
-    """Of a batch with both kinds of pairs: along full-resolution flow, the longest exposure by cubic interpolation."""
+    """Along full-resolution flow, by cubic interpolation, of whatever gain."""
     seen = moving_pair()
     network = CompactNet(CompactConfig(widths=(4, 4, 4), fine=4, features=2)).eval()
     for conv in (network.out, network.g3):
@@ -115,7 +116,17 @@ def test_training_fetches_frames_as_the_interpolator_does() -> None:
         used = interpolator.complete(*frames, 0.5, gain=gain, reference=seen.reference[None], ratio=1.0)
         difference = (made.clamp(0.0, 1.0) - used[0])[:, 4:-4, 4:-4].abs()
         assert float(difference.mean()) < 5e-4, gain  # remap rounds places to 1/32 px
-    assert float((trained[0] - trained[1]).abs().mean()) > 2e-3  # cubic and linear are told apart
+
+
+def test_what_a_merge_needs_counts_more() -> None:
+    seen = moving_pair()
+    target = torch.full_like(seen.target, 0.05)
+    target[:, 20, 30] = 0.2
+    pair = seen._replace(target=target, exposure=torch.tensor(1.0), ratio=torch.tensor(8.0))
+    short = need(_batched(pair))[0, 0]
+    assert float(short[20, 30]) == float(short[16, 34]) == 1.0  # the reference clips above 1/8
+    assert float(short[20, 35]) == float(short[0, 0]) == pytest.approx(0.2)
+    assert float(need(_batched(pair._replace(ratio=torch.tensor(0.125)))).min()) == 1.0
 
 
 def test_a_run_may_start_from_weights(tmp_path: Path) -> None:

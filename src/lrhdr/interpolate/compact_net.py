@@ -220,10 +220,8 @@ class Blend(NamedTuple):
     votes: Tensor
 
 
-def blend(
-    first: Tensor, second: Tensor, output: CompactOutput, guided: Tensor | None = None, *, cubic: bool = False
-) -> Blend:
-    """Fetch both frames along all flows and average by the votes; differentiable.
+def blend(first: Tensor, second: Tensor, output: CompactOutput, guided: Tensor | None = None) -> Blend:
+    """Fetch both frames along all flows, by cubic interpolation, and average by the votes; differentiable.
 
     Args:
         first: (B, 3, H, W).
@@ -231,7 +229,6 @@ def blend(
         output: the network's, at half resolution.
         guided: (B, 4, H, W), flow from the reference to the first and to the second frame in pixels of the full
             resolution, in place of what the output has of it; None where there is none.
-        cubic: fetch by cubic interpolation.
 
     Returns:
         `Blend`.
@@ -240,7 +237,7 @@ def blend(
     flows = 2.0 * up_to(output.flows.flatten(1, 2), first)
     if guided is not None:
         flows = torch.cat((flows[:, :4], guided, flows[:, 8:]), dim=1)
-    fetched = [fetch(second if i % 2 else first, flows[:, 2 * i : 2 * i + 2], cubic=cubic) for i in range(GUESSES)]
+    fetched = [fetch(second if i % 2 else first, flows[:, 2 * i : 2 * i + 2], cubic=True) for i in range(GUESSES)]
     total = torch.zeros_like(first)
     for i, frame in enumerate(fetched):
         total = total + votes[:, i : i + 1] * frame

@@ -26,9 +26,6 @@ from lrhdr.strips import deinterleave, exp_in_place, interleave, shuffle_planar,
 _STRIP = 16
 """Rows per strip at half resolution."""
 
-_FOURTH = 4_000_000
-"""Pixels up to which frames are copied with a fourth channel for fetching."""
-
 
 @dataclass(frozen=True)
 class Halves:
@@ -206,10 +203,8 @@ def average(
     votes: Array,
     guided: list[Array] | None,
     out: Array,
-    *,
-    cubic: bool,
 ) -> None:
-    """Fetch both full frames along three flows each and average them by the votes, in strips.
+    """Fetch both full frames along three flows each, by cubic interpolation, and average them by the votes, in strips.
 
     Args:
         frames: first and second, (H, W, 3).
@@ -217,18 +212,12 @@ def average(
         votes: (6, H/2, W/2).
         guided: flow to the first and to the second frame, (H, W, 2), full resolution; None where there is none.
         out: (3, H, W), receives the average, in [0, 1].
-        cubic: fetch by cubic interpolation.
     """
     height, width = frames[0].shape[:2]
     half = height // 2
-    mode = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    if not cubic and height * width <= _FOURTH:
-        # OpenCV fetches four channels at once in less than half of the time of three.
-        frames = tuple(cv2.cvtColor(frame, cv2.COLOR_BGR2BGRA) for frame in frames)  # type: ignore[assignment]
-    channels = frames[0].shape[2]
     across = np.arange(width, dtype=np.float32)
     small = [p for f in flows if f is not None for p in f]
-    total = np.empty((2 * min(_STRIP, half), width, channels), dtype=np.float32)
+    total = np.empty((2 * min(_STRIP, half), width, 3), dtype=np.float32)
     for start, stop in strips(half, _STRIP):
         # One row more on both sides: what is doubled from it alone is cut off, and at the borders it repeats.
         rows = np.clip(np.arange(start - 1, stop + 1), 0, half - 1)
@@ -254,8 +243,9 @@ def average(
                 y += down
                 places = x, y
                 taken += 2
-            fetched = cv2.remap(frames[i % 2], *places, mode, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[arg-type]
-            cv2.accumulateProduct(fetched, cv2.merge([shares[i]] * channels), inner)
+            how = {"interpolation": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+            fetched = cv2.remap(frames[i % 2], *places, **how)  # type: ignore[call-overload]
+            cv2.accumulateProduct(fetched, cv2.merge([shares[i]] * 3), inner)
         torch.from_numpy(inner).clamp_(0.0, 1.0)
-        for plane, target in zip(cv2.split(inner), out[:, 2 * start : 2 * stop], strict=False):
+        for plane, target in zip(cv2.split(inner), out[:, 2 * start : 2 * stop], strict=True):
             target[:] = plane

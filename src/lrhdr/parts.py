@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from lrhdr.clip_setup import Part
 from lrhdr.io.sources import FrameSource
@@ -35,9 +36,16 @@ def reconstruct_parts(
         first = max(0, min(inside) - reach)
         frames = source.frames(part.start + first, min(part.stop, part.start + max(inside) + reach + 1))
         skip = set(range(part.stop - part.start)) - inside
-        for frame in reconstructor.reconstruct(frames, part.schedule, skip=skip, first=first):
-            indices = tuple(i + part.start for i in frame.window_indices)
-            yield replace(frame, index=frame.index + part.start, window_indices=indices)
+        # By map: a loop's variable would hold a frame while the next one is computed.
+        yield from map(
+            partial(_in_clip, part), reconstructor.reconstruct(frames, part.schedule, skip=skip, first=first)
+        )
+
+
+def _in_clip(part: Part, frame: HdrFrame) -> HdrFrame:
+    """A frame of a part as one of the clip."""
+    indices = tuple(i + part.start for i in frame.window_indices)
+    return replace(frame, index=frame.index + part.start, window_indices=indices)
 
 
 def parts_exposure(parts: Sequence[Part], index: int) -> float:

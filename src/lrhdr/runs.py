@@ -184,12 +184,11 @@ def run(
                 )
                 write(style.write, clip.path(index), frame.radiance, attributes)
                 if layers:
-                    maps = layers_of(frame, layers, style.values)
-                    write(
-                        style.write_layers, clip.layers_path(index), maps, attributes | {"lrhdr:layers": wanted_layers}
-                    )
+                    path, named = clip.layers_path(index), attributes | {"lrhdr:layers": wanted_layers}
+                    write(style.write_layers, path, layers_of(frame, layers, style.values), named)
                 written += 1
                 report("reconstruct", len(done) + written, len(wanted))
+            del frame  # the writer frees its radiance before the next frame needs the memory
     elapsed = time.perf_counter() - started
 
     frames = tuple(clip.path(i) for i in wanted)

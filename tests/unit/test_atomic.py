@@ -100,3 +100,20 @@ def test_what_a_killed_process_left_behind_goes_and_what_others_write_stays(tmp_
     assert not other_machine.exists()
     assert not running.exists()
     clear_stale(tmp_path / "no such folder")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc")
+def test_a_killed_process_that_nobody_has_waited_for_has_ended(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    machine, _, token = temporary_name(tmp_path / "a").name.removesuffix(".tmp").rsplit(".", 1)[1].split("-")
+    left = tmp_path / f".a.{machine}-{child.pid}-{token}.tmp"
+    left.write_bytes(b"x")
+    clear_stale(tmp_path)
+    assert left.exists()
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
+    try:
+        clear_stale(tmp_path)
+        assert not left.exists()
+    finally:
+        child.wait()

@@ -30,6 +30,8 @@ Chosen by us: the slowest writer is a video encoder, which writes every few seco
 
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<machine>[0-9a-f]{6})-(?P<pid>\d+)-(?P<token>[0-9a-f]{4})\.tmp")
 
+_EXITING = 0x4  # PF_EXITING of the kernel
+
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -100,7 +102,16 @@ def _is_alive(pid: int) -> bool:
         return False
     except OSError:  # it exists, and is not ours
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process that still has a number only waits for its parent to notice its end, or is about to (Linux)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0] in "ZX" or bool(int(fields[6]) & _EXITING)
+    except (OSError, IndexError, ValueError):
+        return False
 
 
 @functools.cache

@@ -32,13 +32,7 @@ from lrhdr._version import __version__
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
-from lrhdr.interpolate.compact_net import (
-    CompactConfig,
-    CompactNet,
-    blend,
-    stand_in,
-    up_to,
-)
+from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in, up_to
 from lrhdr.interpolate.stored import BUNDLED, METADATA_KEY, StoredRecord, load_into, read_stored
 from lrhdr.io.atomic import replacing
 from lrhdr.radiometry import GAMMA
@@ -46,9 +40,7 @@ from lrhdr.tonemap import mu_law
 from lrhdr.training_run import update_average
 
 _BORDER = 8  # px of each crop or sample whose motion leaves it; no loss, no score there
-_NEARLY_CLIPPED = 0.6  # of saturation, linear
-_AROUND = 4  # px
-_REST = 0.2
+_NEARLY_CLIPPED, _AROUND, _REST = 0.6, 4, 0.2  # of saturation (linear), px, weight elsewhere; see `need`; chosen by us
 _LOG_FLOOR = 1e-5  # mean squared error below which a pair stops counting: 50 dB
 _COLUMNS = ("step", "minutes", "lr", "loss", "psnr", "validation", "interpolated")
 

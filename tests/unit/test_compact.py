@@ -11,7 +11,7 @@ from torch import Tensor
 from lrhdr.checks import InputError
 from lrhdr.interpolate import DISInterpolator, complete_frames, complete_window
 from lrhdr.interpolate.base import GuidedInterpolator
-from lrhdr.interpolate.compact import CompactInterpolator, half_motion
+from lrhdr.interpolate.compact import CompactInterpolator, pair_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
 from lrhdr.interpolate.compact_steps import CompactSteps, Halves
 from lrhdr.interpolate.flow import dis, pixel_grid, to_arrays
@@ -40,7 +40,7 @@ def network(seed: int = 0) -> CompactNet:
 
 def inputs(shift: int = 4) -> tuple[Tensor, ...]:
     first, middle, second = moving(shift)
-    motion = half_motion(*(to_arrays(x)[0] for x in (first, second, middle)), 0.5, 1.0, 1.0)
+    motion, _ = pair_motion(*(to_arrays(x)[0] for x in (first, second, middle)), 0.5, 1.0, 1.0)
     numbers = (torch.tensor([x]) for x in (0.5, 1.0, 1.0))
     return first, second, middle, torch.from_numpy(motion)[None], *numbers
 
@@ -87,7 +87,7 @@ def test_remap_and_torch_agree() -> None:
     torch.nn.init.normal_(net.out.weight, std=0.1)
     torch.nn.init.normal_(net.g3.weight, std=0.1)
     frames = [to_arrays(x)[0] for x in (first, second)]
-    motion = torch.from_numpy(half_motion(*frames, None, 0.5, 2.0, 1.0))[None]
+    motion = torch.from_numpy(pair_motion(*frames, None, 0.5, 2.0, 1.0)[0])[None]
     half, gain, one = (torch.tensor([x]) for x in (0.5, 2.0, 1.0))
     with torch.no_grad():
         output = net(first, second, stand_in(first, second, motion, half), motion, half, gain, one)
@@ -170,7 +170,7 @@ def test_configuration_round_trips_and_refuses_nonsense() -> None:
 
 def test_motion_without_a_reference_is_that_of_the_velocity() -> None:
     first, _, second = (to_arrays(x)[0] for x in moving())
-    motion = half_motion(first, second, None, 0.25, 1.0, 1.0)
+    motion, _ = pair_motion(first, second, None, 0.25, 1.0, 1.0)
     np.testing.assert_allclose(motion[0:2], -0.25 * motion[4:6], atol=1e-6)
     np.testing.assert_allclose(motion[2:4], 0.75 * motion[4:6], atol=1e-6)
 
@@ -183,7 +183,7 @@ def test_steps_are_the_network(gain: float, ratio: float) -> None:
         torch.nn.init.normal_(conv.weight, std=0.1)
     reference = (middle * ratio ** (1 / 2.2)).clamp_max(1.0)
     arrays = [to_arrays(x)[0] for x in (first, second, reference)]
-    motion = half_motion(*arrays, 0.4, gain, ratio)
+    motion, _ = pair_motion(*arrays, 0.4, gain, ratio)
     numbers = (torch.tensor([x]) for x in (0.4, gain, ratio))
     with torch.no_grad():
         expected = net(first, second, reference, torch.from_numpy(motion)[None], *numbers)

@@ -14,7 +14,7 @@ from lrhdr.data.generated import CachedSamples
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion, motion_path
 from lrhdr.data.recompletion import recomplete_cache
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.interpolate.compact import CompactInterpolator, half_motion, pair_motion
+from lrhdr.interpolate.compact import CompactInterpolator, pair_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet
 from lrhdr.interpolate.flow import to_arrays
 from lrhdr.interpolate.sampling import fetch
@@ -153,7 +153,7 @@ def test_a_cache_gains_motion_once(tmp_path: Path) -> None:
     sample, pair = CachedSamples(cache)[1], CachedPairs(cache).pair(1, 0)
     frames = to_arrays(sample.window)
     # long, short, long: the pair is the window's longest exposure
-    expected = torch.from_numpy(half_motion(frames[0], frames[2], frames[1], 0.5, 1.0, 1 / 8))
+    expected = torch.from_numpy(pair_motion(frames[0], frames[2], frames[1], 0.5, 1.0, 1 / 8)[0])
     torch.testing.assert_close(pair.motion, expected.half().float())
     halved = torch.nn.functional.avg_pool2d(0.5 * pair.guided[None], 2)[0]
     torch.testing.assert_close(halved, pair.motion[:4], atol=5e-3, rtol=0.0)

@@ -51,9 +51,9 @@ def _array(frame: Tensor, missing: tuple[int, int]) -> Array:
     return np.asarray(cv2.copyMakeBorder(array, *sides, cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def half_motion(
+def pair_motion(
     first: Array, second: Array, reference: Array | None, fraction: float, gain: float, ratio: float
-) -> Array:
+) -> tuple[Array, Array | None]:
     """The network's motion input for one pair: flow from the reference at full resolution, halved; velocity at half.
 
     Args:
@@ -65,22 +65,14 @@ def half_motion(
         ratio: exposure of the reference over that of the pair.
 
     Returns:
-        (8, H/2, W/2), as `CompactNet.forward` takes it.
+        (8, H/2, W/2), as `CompactNet.forward` takes it; and the flow from the reference that was halved, (4, H, W), as
+        `blend` takes it: to the first frame and to the second, pixels, x first; None without a reference.
     """
-    guided = None if reference is None else [_halved(x) for x in _guided(first, second, reference, ratio)]
-    return _motion(_half(first), _half(second), guided, fraction, gain)
-
-
-def pair_motion(
-    first: Array, second: Array, reference: Array, fraction: float, gain: float, ratio: float
-) -> tuple[Array, Array]:
-    """`half_motion`, and the flow from the reference that it was made from.
-
-    Returns:
-        (8, H/2, W/2), and (4, H, W): to the first frame and to the second, pixels, x first.
-    """
+    halves = _half(first), _half(second)
+    if reference is None:
+        return _motion(*halves, None, fraction, gain), None
     guided = _guided(first, second, reference, ratio)
-    motion = _motion(_half(first), _half(second), [_halved(x) for x in guided], fraction, gain)
+    motion = _motion(*halves, [_halved(x) for x in guided], fraction, gain)
     return motion, np.ascontiguousarray(np.concatenate(guided, axis=-1).transpose(2, 0, 1), dtype=np.float32)
 
 

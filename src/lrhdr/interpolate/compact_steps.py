@@ -243,8 +243,8 @@ def average(
                 y += down
                 places = x, y
                 taken += 2
-            how = {"interpolation": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
-            fetched = cv2.remap(frames[i % 2], *places, **how)  # type: ignore[call-overload]
+            mode, border = cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
+            fetched = cv2.remap(frames[i % 2], *places, mode, borderMode=border)  # type: ignore[arg-type]
             cv2.accumulateProduct(fetched, cv2.merge([shares[i]] * 3), inner)
         torch.from_numpy(inner).clamp_(0.0, 1.0)
         for plane, target in zip(cv2.split(inner), out[:, 2 * start : 2 * stop], strict=True):

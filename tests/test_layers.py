@@ -27,6 +27,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "entmax": (0, ()),
     "agreement": (0, ("filters", "radiometry")),
     "allocator": (0, ()),
+    "lanes": (0, ()),
     "strips": (0, ("filters", "radiometry", "tonemap")),
     # floor 1: time and camera
     "exposure": (1, ()),
@@ -114,6 +115,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
         2,
         (
             "models",
+            "models.accr",
             "models.accr_rows",
             "models.apswf_rows",
             "models.candidate_rows",

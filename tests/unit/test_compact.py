@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -131,6 +133,28 @@ def test_batch_equals_one_by_one() -> None:
             first[i : i + 1], second[i : i + 1], 1 / 3, gain=4.0, reference=middle[i : i + 1], ratio=1.0
         )
         torch.testing.assert_close(both[i : i + 1], one)
+
+
+@pytest.mark.parametrize("lanes", [2, 3])
+@pytest.mark.parametrize("guided", [True, False])
+def test_lanes_give_the_same(lanes: int, guided: bool) -> None:
+    frames = texture(208, 72)
+    first, second = frames.roll(2, -1), frames.roll(-2, -1)
+    net = network()
+    for module in net.modules():  # every layer matters, also the last ones that training starts from zero
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=0.5 / (module.in_channels * 9) ** 0.5)
+    interpolator = CompactInterpolator(net)
+    reference = {"reference": frames, "ratio": 4.0} if guided else {}
+    run = partial(interpolator.complete if guided else interpolator, first, second, 0.4, gain=2.0, **reference)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = run()
+        torch.set_num_threads(lanes)
+        torch.testing.assert_close(run(), expected, rtol=0.0, atol=2e-6)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lrhdr.checks import InputError
+from lrhdr.lanes import in_lanes, lane_bounds
 from lrhdr.models import streaming
 from lrhdr.models.accr import ACCRConfig
 from lrhdr.models.apswf import APSWFConfig
@@ -103,6 +104,51 @@ def test_the_preset_is_exact_too(n: int) -> None:
     found = StreamingLRHDR(model)(window, between, exposures)
     assert found.weights is None
     torch.testing.assert_close(mu_law(found.hdr), mu_law(expected.hdr), rtol=0.0, atol=_NEAR)
+
+
+@pytest.mark.parametrize(
+    ("config", "height", "width"),
+    [
+        (_SMALL, 136, 24),
+        (replace(_SMALL, n_exposures=3), 200, 16),
+        (_SMALL, 45, 51),
+        (_SMALL, 5, 3),
+        (replace(_SMALL, accr=None, prior=False), 72, 24),
+        (replace(_SMALL, accr=ACCRConfig(6, 10, 6, 8, decoder_blocks=3)), 232, 16),
+    ],
+)
+@pytest.mark.parametrize("lanes", [2, 3, 7])
+def test_lanes_give_the_same(config: LRHDRConfig, height: int, width: int, lanes: int) -> None:
+    model = _network(config)
+    window, between, exposures = _window(config.n_exposures, height, width)
+    run = StreamingLRHDR(model, strip=8)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = run(window, between, exposures, maps=True)
+        torch.set_num_threads(lanes)
+        for _ in range(2):  # a second frame does not see the first
+            found = run(window, between, exposures, maps=True)
+        assert torch.get_num_threads() == lanes
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(found, expected, strict=True):
+        assert one is not None
+        assert other is not None
+        torch.testing.assert_close(one, other, rtol=0.0, atol=2e-6)
+
+
+def test_a_lane_that_fails_says_so() -> None:
+    def fail() -> None:
+        raise InputError("the second")
+
+    done = []
+    with pytest.raises(InputError, match="the second"):
+        in_lanes([lambda: done.append(0), fail, lambda: done.append(2)])
+    assert sorted(done) == [0, 2]
+    assert lane_bounds(40, 3, 16) == [(0, 16), (16, 32), (32, 40)]
+    assert lane_bounds(40, 2, 16) == [(0, 16), (16, 40)]
+    assert lane_bounds(5, 4, 8) == [(0, 5)]
 
 
 def test_a_second_frame_and_another_size_do_not_see_the_first() -> None:

@@ -14,9 +14,13 @@ most 0.06 dB lost on generated clips (one frame per clip, before the network was
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lrhdr.interpolate.base import check_pair
@@ -33,6 +37,7 @@ from lrhdr.interpolate.flow import (
     to_arrays,
 )
 from lrhdr.interpolate.guided import clipped_luminance8
+from lrhdr.lanes import share_out
 from lrhdr.radiometry import WHITE, codes_to_float
 
 
@@ -85,14 +90,44 @@ def _guided(first: Array, second: Array, reference: Array, ratio: float) -> list
     """DIS flow from the reference to either frame, (H, W, 2) each."""
     # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
     own = clipped_luminance8(reference, max(1.0 / ratio, 1.0))
-    return [dis(own, clipped_luminance8(frame, max(ratio, 1.0)), sparse=True) for frame in (first, second)]
+    return _flows([(own, clipped_luminance8(frame, max(ratio, 1.0))) for frame in (first, second)])
+
+
+def _looked_at(
+    pair: tuple[Tensor, Tensor], reference: Tensor | None, missing: tuple[int, int], ratio: float
+) -> tuple[list[Array], list[NDArray[np.uint8]]]:
+    """Halves of the pair and of the reference, and the copies of both on which the flow from it is estimated."""
+    frames = pair if reference is None else (*pair, reference)
+    halves: dict[int, Array] = {}
+    copies: dict[int, NDArray[np.uint8]] = {}
+
+    def look(i: int) -> None:
+        array = _array(frames[i], missing)
+        halves[i] = _half(array)
+        if reference is not None:
+            # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
+            copies[i] = clipped_luminance8(array, max(ratio if i < 2 else 1.0 / ratio, 1.0))
+
+    share_out([partial(look, i) for i in range(len(frames))])
+    return [halves[i] for i in sorted(halves)], [copies[i] for i in sorted(copies)]
+
+
+def _flows(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> list[Array]:
+    """DIS flow of several pairs of 8-bit copies, in lanes (`lrhdr.lanes`)."""
+    found: dict[int, Array] = {}
+
+    def estimate(index: int) -> None:
+        found[index] = dis(*pairs[index], sparse=True)
+
+    share_out([partial(estimate, i) for i in range(len(pairs))])
+    return [found[i] for i in range(len(pairs))]
 
 
 def _motion(first: Array, second: Array, guided: list[Array] | None, fraction: float, gain: float) -> Array:
     """The network's input from half-resolution frames and flow, or without flow from a reference."""
     raised = luminance8(first, gain), luminance8(second, gain)
-    flows = dis(*raised, sparse=True), dis(*raised[::-1], sparse=True)
-    velocity, seen0, seen1 = intermediate(*flows, fraction)
+    flows = _flows([raised, raised[::-1]])
+    velocity, seen0, seen1 = intermediate(flows[0], flows[1], fraction)
     if guided is None:
         guided = [np.float32(-fraction) * velocity, np.float32(1.0 - fraction) * velocity]
     layers = (*guided, velocity, seen0[..., None], seen1[..., None])
@@ -171,30 +206,26 @@ class CompactInterpolator(DISInterpolator):
 
         Arrays of full frames are made when they are needed and not held beside the network: they are the peak.
         """
-        guided = own = None
-        if reference is not None:
-            array = _array(reference, missing)
-            copy, own = clipped_luminance8(array, max(1.0 / ratio, 1.0)), _half(array)
-            del array
-        halves, copies = [], []
-        for frame in pair:
-            array = _array(frame, missing)
-            halves.append(_half(array))
-            if reference is not None:
-                copies.append(clipped_luminance8(array, max(ratio, 1.0)))
-            del array
-        if reference is not None:
-            guided = [dis(copy, other, sparse=True) for other in copies]
+        halves, copies = _looked_at(pair, reference, missing, ratio)
+        guided = None if reference is None else _flows([(copies[2], copies[i]) for i in (0, 1)])
+        del copies
         small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(halves[0], halves[1], small, fraction, gain)
-        if own is None:
+        if reference is None:
             own = _half(self._stand_in(_array(pair[0], missing), _array(pair[1], missing), motion, fraction))
+        else:
+            own = halves[2]
         refined, votes = self._estimate(Halves(halves[0], halves[1], own, motion, fraction, gain, ratio))
         between = [np.float32(-fraction) * motion[4:6], np.float32(1.0 - fraction) * motion[4:6]]
         along = [motion[:2], motion[2:4]] if guided is None else [None, None]
         flows = [refined[:2], refined[2:], *along, *between]
-        frames = _array(pair[0], missing), _array(pair[1], missing)
-        average(frames, flows, votes, guided, out)
+        frames = [halves[0], halves[1]]
+
+        def read(i: int) -> None:
+            frames[i] = _array(pair[i], missing)
+
+        share_out([partial(read, i) for i in (0, 1)])
+        average((frames[0], frames[1]), flows, votes, guided, out)
 
     def _estimate(self, seen: Halves) -> tuple[Array, Array]:
         """Refined flows (4, H/2, W/2) and votes (6, H/2, W/2); on the CPU by OpenCV and strips."""

@@ -8,7 +8,9 @@ each of the two convolution stages, the fine stage and the full-resolution avera
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from lrhdr.interpolate.compact_net import DIFFERENCE_GAIN, FLOW_UNIT, GUESSES, CompactNet
 from lrhdr.interpolate.flow import Array, pixel_grid
+from lrhdr.lanes import in_lanes, lane_bounds, share_out
 from lrhdr.nn.blocks import SLOPE, ResidualBlock
 from lrhdr.nn.rows import RowBuffer, RowConv, advance, as_rows, pointwise, strips
 from lrhdr.radiometry import GAMMA
@@ -48,6 +51,11 @@ class Halves:
     fraction: float
     gain: float
     ratio: float
+
+
+def _in_lanes(work: Callable[[int, int], None], rows: int) -> None:
+    """Share rows out among as many lanes as the caller has threads of PyTorch's: `work` gets first and end of some."""
+    in_lanes([partial(work, *bound) for bound in lane_bounds(rows, torch.get_num_threads(), _STRIP)])
 
 
 def _fetch(image: Array, flow: Array, grid: tuple[Array, Array]) -> Array:
@@ -102,12 +110,19 @@ class CompactSteps:
         first = self.convs["inp"]
         bias = first.bias + self.code(code)[0]
         high, wide = planes.shape[1] // 2, planes.shape[2] // 2
-        source = RowBuffer(high, wide, 4 * len(planes), _STRIP + 4)
         sink = RowBuffer(high, wide, len(bias))
-        for start, stop in strips(high, _STRIP):
-            unshuffle_interleave(planes[:, 2 * start : 2 * stop], source.extend(stop - start))
-            advance(first, source, sink, bias=bias)
-            source.drop(first.needs(sink.end))
+
+        def enter(begin: int, end: int) -> None:
+            source, own = RowBuffer(high, wide, 4 * len(planes), _STRIP + 4), sink.lane(begin)
+            source.reset(max(begin - 1, 0))
+            last = min(end + 1, high)  # the convolution looks one row beyond
+            for start, stop in strips(last, _STRIP, source.end):
+                unshuffle_interleave(planes[:, 2 * start : 2 * stop], source.extend(stop - start))
+                advance(first, source, own, bias=bias)
+                source.drop(first.needs(own.end))
+
+        _in_lanes(enter, high)
+        sink.fill()
         x1 = self._run("e1", sink.image(0, high))
         x2 = self._run("e2", F.leaky_relu_(self._conv("d2", x1), SLOPE))
         x3 = self._run("e3", F.leaky_relu_(self._conv("d3", x2), SLOPE))
@@ -120,8 +135,12 @@ class CompactSteps:
         """A 1x1 convolution and `pixel_shuffle` by 2, planar, in strips."""
         conv, rows = self.convs[name], as_rows(x)
         out = torch.empty(len(conv.bias) // 4, 2 * rows.shape[0], 2 * rows.shape[1])
-        for start, stop in strips(len(rows), _STRIP):
-            out[:, 2 * start : 2 * stop] = shuffle_planar(pointwise(conv, rows[start:stop]))
+
+        def enlarge(begin: int, end: int) -> None:
+            for start, stop in strips(end, _STRIP, begin):
+                out[:, 2 * start : 2 * stop] = shuffle_planar(pointwise(conv, rows[start:stop]))
+
+        _in_lanes(enlarge, len(rows))
         return out
 
     def __call__(self, seen: Halves) -> tuple[Array, Array]:
@@ -135,22 +154,34 @@ class CompactSteps:
         grid = pixel_grid(height, width)
         k = np.float32(seen.gain ** (1.0 / GAMMA))
         frames = seen.first, seen.second
-        raised = [k * x / (np.float32(1.0) + (k - np.float32(1.0)) * x) for x in frames]
+        raised = list(frames)
+
+        def raise_shadows(i: int) -> None:
+            raised[i] = k * frames[i] / (np.float32(1.0) + (k - np.float32(1.0)) * frames[i])
+
+        share_out([partial(raise_shadows, i) for i in (0, 1)])
         up = np.float32(max(seen.ratio, 1.0) ** (1.0 / GAMMA))
         matched = np.minimum(seen.reference * np.float32(max(1.0 / seen.ratio, 1.0) ** (1.0 / GAMMA)), np.float32(1.0))
         guided = seen.motion[:4]
         velocity = seen.motion[4:6]
         between = np.concatenate((np.float32(-seen.fraction) * velocity, np.float32(1.0 - seen.fraction) * velocity))
         x = torch.empty(25, height, width)
-        for i, flow in enumerate((guided[:2], guided[2:], between[:2], between[2:])):
-            _planar(_fetch(raised[i % 2], flow, grid), x[3 * i : 3 * i + 3])
         _planar(matched, x[12:15])
         grey = x[12:15].mean(dim=0)
         mean = np.full((1, 3), 1.0 / 3.0, dtype=np.float32)
-        for i in (0, 1):
+
+        def differ(i: int) -> None:
             gained = np.minimum(_fetch(frames[i], guided[2 * i : 2 * i + 2], grid) * up, np.float32(1.0))
             difference = torch.from_numpy(np.asarray(cv2.transform(gained, mean), dtype=np.float32))
             torch.sub(difference.view(height, width), grey, out=x[15 + i]).mul_(DIFFERENCE_GAIN)
+
+        def along(i: int, flow: Array, out: Tensor) -> None:
+            _planar(_fetch(raised[i % 2], flow, grid), out[3 * i : 3 * i + 3])
+
+        given = guided[:2], guided[2:], between[:2], between[2:]
+        share_out(
+            [*(partial(along, i, flow, x) for i, flow in enumerate(given)), partial(differ, 0), partial(differ, 1)]
+        )
         torch.mul(torch.from_numpy(seen.motion[:6]), 1.0 / FLOW_UNIT, out=x[17:23])
         x[23:25] = torch.from_numpy(seen.motion[6:8])
         numbers = np.log2(seen.ratio) / 3.0, np.log2(seen.gain) / 3.0, seen.fraction - 0.5
@@ -161,8 +192,7 @@ class CompactSteps:
         flows = torch.lerp(flows, torch.from_numpy(guided).view(2, 2, height, width), gates[:, None])
         flows += out[2:6].view(2, 2, height, width).mul_(2.0)
         z = torch.empty(6, height, width)
-        for i in (0, 1):
-            _planar(_fetch(raised[i], flows[i].numpy(), grid), z[3 * i : 3 * i + 3])
+        share_out([partial(along, i, flows[i].numpy(), z) for i in (0, 1)])
         groups = (z, x[12:15], x[:12], features, x[23:25], x[15:17])
         refined = flows.view(4, height, width)
         votes = out[6:]
@@ -175,25 +205,32 @@ class CompactSteps:
 
     def _fine(self, groups: tuple[Tensor, ...], flows: Tensor, votes: Tensor) -> None:
         """The convolutions at half resolution on planes (C, h, w) side by side; added to flows and votes."""
+        _in_lanes(partial(self._fine_rows, groups, flows, votes), flows.shape[1])
+
+    def _fine_rows(self, groups: tuple[Tensor, ...], flows: Tensor, votes: Tensor, begin: int, end: int) -> None:
+        """`_fine` for some rows."""
         _, height, width = flows.shape
         first, second, last = (self.convs[name] for name in ("g1", "g2", "g3"))
         widths = (sum(len(g) for g in groups), len(first.bias), len(second.bias))
-        source, middle, end = (RowBuffer(height, width, c, _STRIP + 8) for c in widths)
-        given = 0
-        for start, stop in strips(height, _STRIP):
+        source, middle, sink = (RowBuffer(height, width, c, _STRIP + 8) for c in widths)
+        # Three convolutions look three rows beyond these.
+        for reach, buffer in ((3, source), (2, middle), (1, sink)):
+            buffer.reset(max(begin - reach, 0))
+        given = begin
+        for start, stop in strips(min(end + 3, height), _STRIP, source.end):
             interleave(torch.cat([g[:, start:stop] for g in groups]), source.extend(stop - start))
             advance(first, source, middle)
             source.drop(first.needs(middle.end))
-            advance(second, middle, end)
-            middle.drop(second.needs(end.end))
-            ready = last.ready(end)
+            advance(second, middle, sink)
+            middle.drop(second.needs(sink.end))
+            ready = min(last.ready(sink), end)
             if ready > given:
-                rows = last(end, given, ready)[..., : 4 + GUESSES]
+                rows = last(sink, given, ready)[..., : 4 + GUESSES]
                 planes = torch.empty(rows.shape[2], ready - given, width)
                 deinterleave(rows, planes)
                 flows[:, given:ready] += planes[:4]
                 votes[:, given:ready] += planes[4:]
-                end.drop(last.needs(ready))
+                sink.drop(last.needs(ready))
                 given = ready
 
 
@@ -206,6 +243,8 @@ def average(
 ) -> None:
     """Fetch both full frames along three flows each, by cubic interpolation, and average them by the votes, in strips.
 
+    Strips are shared out among as many lanes (`lrhdr.lanes`) as the caller has threads of PyTorch's.
+
     Args:
         frames: first and second, (H, W, 3).
         flows: six planar flows in turn, (2, H/2, W/2), half-resolution pixels; None where `guided` is taken.
@@ -213,12 +252,26 @@ def average(
         guided: flow to the first and to the second frame, (H, W, 2), full resolution; None where there is none.
         out: (3, H, W), receives the average, in [0, 1].
     """
+    half = len(frames[0]) // 2
+    _in_lanes(partial(_average, frames, flows, votes, guided, out), half)
+
+
+def _average(
+    frames: tuple[Array, Array],
+    flows: list[Array | None],
+    votes: Array,
+    guided: list[Array] | None,
+    out: Array,
+    begin: int,
+    end: int,
+) -> None:
+    """`average` for some rows of half resolution."""
     height, width = frames[0].shape[:2]
     half = height // 2
     across = np.arange(width, dtype=np.float32)
     small = [p for f in flows if f is not None for p in f]
     total = np.empty((2 * min(_STRIP, half), width, 3), dtype=np.float32)
-    for start, stop in strips(half, _STRIP):
+    for start, stop in strips(end, _STRIP, begin):
         # One row more on both sides: what is doubled from it alone is cut off, and at the borders it repeats.
         rows = np.clip(np.arange(start - 1, stop + 1), 0, half - 1)
         planes = np.stack([p[rows] for p in (*small, *votes)])

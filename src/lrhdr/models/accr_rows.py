@@ -53,6 +53,11 @@ def supports(accr: ACCR) -> bool:
     return config.encoder == "eic" and config.mapper == "rm" and config.cue_domain == "mu"
 
 
+def reach(accr: ACCR) -> int:
+    """Rows on either side that a row of a calibrated frame depends on, or a few more; a multiple of 8."""
+    return 2 * (_BEHIND + 2 * accr.config.decoder_blocks) // 8 * 8 + 8
+
+
 def cues_of(tones: Tensor) -> Tensor:
     """What the other side has less what each path has, (N_e, 3, rows, W); the reference meets the others' mean."""
     cues = tones[:1] - tones
@@ -137,15 +142,26 @@ class AccrRows:
         weight = torch.cat((low.weight, gate * high.weight), dim=1)
         return RowConv(low, self.dtype, weight=weight, bias=low.bias + gate.flatten() * high.bias)
 
-    def run(self, frames: FrameRows, exposures: list[float], code: Tensor | None, out: Tensor) -> None:
+    def run(
+        self,
+        frames: FrameRows,
+        exposures: list[float],
+        code: Tensor | None,
+        out: Tensor,
+        kept: tuple[int, int] | None = None,
+    ) -> None:
         """Calibrate.
 
         Args:
-            frames: N_e frames, the reference first.
+            frames: N_e frames, the reference first; rows 0 to H are taken.
             exposures: of the frames, relative.
             code: (1, 1), `noise_code`; None for a network without it.
-            out: (N_e, 3, H, W), float32 or uint16 (65535 = 1), planar: receives the calibrated frames in the T domain.
+            out: (N_e, 3, rows kept, W), float32 or uint16 (65535 = 1), planar: receives the calibrated frames in the T
+                domain.
+            kept: rows from and to that are wanted; all when not given. Rows up to `reach(...)` from a cut through a
+                frame are not what they are in the whole frame.
         """
+        kept = (0, self.height) if kept is None else kept
         first_bias = self.first.bias
         if self.decoder.noise is not None:
             assert code is not None
@@ -160,10 +176,14 @@ class AccrRows:
                 self._advance(path, convolution, first_bias)
                 for path, convolution in zip(self.paths, combined, strict=True)
             ]
-            rows = 0 if residuals[0] is None else residuals[0].shape[1]
-            if rows:
-                self._finish(frames, exposures, residuals, out, finished, finished + rows)  # type: ignore[arg-type]
-                finished += rows
+            if residuals[0] is None:
+                continue
+            end = finished + residuals[0].shape[1]
+            first, last = max(finished, kept[0]), min(end, kept[1])
+            if last > first:
+                inner = [x[:, first - finished : last - finished] for x in residuals if x is not None]
+                self._finish(frames, exposures, inner, out[:, :, first - kept[0] : last - kept[0]], first, last)
+            finished = end
         assert finished == self.height
 
     def _admit(self, frames: FrameRows, exposures: list[float], start: int, stop: int) -> None:
@@ -243,7 +263,7 @@ class AccrRows:
     def _finish(
         self, frames: FrameRows, exposures: list[float], residuals: list[Tensor], out: Tensor, start: int, stop: int
     ) -> None:
-        """Apply the decoder's output to rows `start` to `stop` and clamp: the calibrated frames."""
+        """Apply the decoder's output to rows `start` to `stop` and clamp: the same rows of the calibrated frames."""
         tone = torch.empty(len(frames), 3, stop - start + 2 * _HALO, self.width)
         frames.light(start - _HALO, stop + _HALO, exposures, tone=tone)
         inner = tone[:, :, _HALO:-_HALO]
@@ -258,4 +278,4 @@ class AccrRows:
                 free.addcmul_(gate, proposal - own)
             free.addcmul_(gates[2], cues[i])
             free.add_(own)
-            store_codes(free.clamp_(0.0, 1.0), out[i, :, start:stop])
+            store_codes(free.clamp_(0.0, 1.0), out[i])

@@ -5,15 +5,20 @@ triplet attention looks at all of them, and every block works in place. Up: stri
 joined with the stem's rows and become logits, a strip at a time.
 
 Logits and what is added to them stay float32 in every precision.
+
+A frame may be shared out among lanes (`lrhdr.lanes`): parts of the whole maps are written beside each other, and what
+exists in strips only, each lane has for itself, with the few rows beyond its part that its convolutions look at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from lrhdr.lanes import in_lanes, lane_bounds
 from lrhdr.models.apswf import APSWF
 from lrhdr.nn.attention_rows import BlockRows
 from lrhdr.nn.rows import (
@@ -44,15 +49,29 @@ class _Level:
         dtype: torch.dtype,
         down: nn.Module,
         up: nn.Module | None,
+        lanes: int,
         memory: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> None:
-        self.strip = strip
+        self.strip, self.lanes = strip, lanes
         self.down = [BlockRows(block, dtype) for block in down.children()]  # type: ignore[arg-type]
         self.up = [] if up is None else [BlockRows(block, dtype) for block in up.children()]  # type: ignore[arg-type]
         channels = self.down[0].conv1.weight.shape[0]
         self.map = RowBuffer(height, width, channels, dtype=dtype, memory=memory[0])
         self.branch = RowBuffer(height, width, channels, dtype=dtype, memory=memory[1])
-        self.inside = RowBuffer(height, width, channels, strip + 4, dtype)
+        self.inside = [RowBuffer(height, width, channels, strip + 4, dtype) for _ in self.bounds()]
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """The lanes' rows."""
+        return lane_bounds(self.map.height, self.lanes, self.strip)
+
+    def each_strip(self, work: Callable[[int, int], object]) -> None:
+        """Call `work` with the first row and the row after the last of every strip, in lanes."""
+
+        def lane(begin: int, end: int) -> None:
+            for start, stop in strips(end, self.strip, begin):
+                work(start, stop)
+
+        in_lanes([partial(lane, *bound) for bound in self.bounds()])
 
     def run(self, blocks: list[BlockRows]) -> None:
         for block in blocks:
@@ -76,6 +95,19 @@ class _Linear:
         torch.addmm(self.bias, rows.float().flatten(0, 1), self.weight, out=out.view(-1, self.channels))
 
 
+class _Lane:
+    """What one lane holds of the full resolution, in strips."""
+
+    def __init__(self, apswf: ApswfRows, bound: tuple[int, int], inputs: int) -> None:
+        self.begin, self.end = bound
+        height, width, strip, w0 = apswf.height, apswf.width, apswf.strip, apswf.width0
+        self.input = RowBuffer(height, width, inputs, strip + 4, apswf.dtype)
+        self.made = RowBuffer(height >> 1, width >> 1, apswf.out1.channels, strip // 2 + 4)
+        self.joined = RowBuffer(height, width, w0, strip + 8, apswf.dtype)
+        self.last = RowBuffer(height, width, w0, strip + 8, apswf.dtype)
+        self.coarse = RowBuffer(height, width, apswf.candidates, strip + 12)
+
+
 class ApswfRows:
     """Vote on one frame, strip by strip.
 
@@ -86,10 +118,18 @@ class ApswfRows:
         strip: rows per strip at full resolution, a multiple of 4.
         dtype: of the convolutions and the maps between them.
         once: for one frame only: maps are given up when they have been used.
+        lanes: parts of the frame that are computed beside each other, at most.
     """
 
     def __init__(
-        self, apswf: APSWF, height: int, width: int, strip: int, dtype: torch.dtype, once: bool = False
+        self,
+        apswf: APSWF,
+        height: int,
+        width: int,
+        strip: int,
+        dtype: torch.dtype,
+        once: bool = False,
+        lanes: int = 1,
     ) -> None:
         self.once = once
         self.height, self.width, self.strip, self.dtype = height, width, strip, dtype
@@ -102,7 +142,6 @@ class ApswfRows:
         w0 = apswf.stem.weight.shape[0]
         self.width0 = w0
         self.candidates = apswf.head0.weight.shape[0]
-        self.input = RowBuffer(height, width, apswf.stem.weight.shape[1], strip + 4, dtype)
         self.full = RowBuffer(height, width, w0, dtype=dtype)
         w1, w2 = apswf.down1.weight.shape[0], apswf.down2.weight.shape[0]
         self.width1, self.width2 = w1, w2
@@ -113,7 +152,7 @@ class ApswfRows:
         memories = (None, shared), (shared, shared[quarter:]), (None, None)
         downs, ups = (apswf.enc1, apswf.enc2, apswf.enc3), (apswf.dec1, apswf.dec2, None)
         self.levels = [
-            _Level(height >> i, width >> i, max(strip // 2, 4), dtype, down, up, memory)
+            _Level(height >> i, width >> i, max(strip // 2, 4), dtype, down, up, lanes, memory)
             for i, (down, up, memory) in enumerate(zip(downs, ups, memories, strict=True), 1)
         ]
         self.out3 = _Linear(apswf.up2, apswf.head3)
@@ -121,10 +160,8 @@ class ApswfRows:
         self.out1 = _Linear(apswf.up0, apswf.head1)
         self.made3 = RowBuffer(height >> 3, width >> 3, self.out3.channels)
         self.made2 = RowBuffer(height >> 2, width >> 2, self.out2.channels)
-        self.made1 = RowBuffer(height >> 1, width >> 1, self.out1.channels, strip // 2 + 4)
-        self.joined = RowBuffer(height, width, w0, strip + 8, dtype)
-        self.last = RowBuffer(height, width, w0, strip + 8, dtype)
-        self.coarse = RowBuffer(height, width, self.candidates, strip + 12)
+        inputs = apswf.stem.weight.shape[1]
+        self.lanes = [_Lane(self, bound, inputs) for bound in lane_bounds(height, lanes, max(strip, 8))]
 
     def down(self, features: Callable[[int, int], Tensor], code: Tensor | None) -> None:
         """Run everything above the last level.
@@ -143,44 +180,69 @@ class ApswfRows:
         stem_bias, down_bias = stem_bias.to(self.dtype), down_bias.to(self.dtype)
         assert len(self.levels) == 3, "a second frame"
         half, quarter, eighth = self.levels
-        for buffer in (self.input, self.full, half.map):
+        for buffer in (self.full, half.map):
             buffer.reset()
-        for start, stop in strips(self.height, self.strip):
-            interleave(features(start, stop).to(self.dtype), self.input.extend(stop - start))
-            advance(self.stem, self.input, self.full, bias=stem_bias)
-            self.input.drop(self.stem.needs(self.full.end))
-            advance(self.down1, self.full, half.map, bias=down_bias)
+        in_lanes([partial(self._enter, lane, features, stem_bias, down_bias) for lane in self.lanes])
+        for whole in (self.full, half.map):
+            whole.fill()
+        for lane in self.lanes[1:]:
+            # The first row of each lane looks at the last one of the lane above.
+            row = lane.begin // 2
+            leaky_rows(self.down1(self.full, row, row + 1, down_bias), half.map.rows(row, row + 1))
         half.run(half.down)
         for conv, above, below in ((self.down2, half, quarter), (self.down3, quarter, eighth)):
             below.map.reset()
-            for start, stop in strips(below.map.height, below.strip):
-                leaky_rows(conv(above.map, start, stop), below.map.extend(stop - start))
+            below.map.fill()
+            below.each_strip(partial(self._lower, conv, above.map, below.map))
             below.run(below.down)
         for lower, upper, linear, made, coarser in (
             (eighth, quarter, self.out3, self.made3, None),
             (quarter, half, self.out2, self.made2, self.made3),
         ):
             made.reset()
-            for start, stop in strips(lower.map.height, lower.strip):
-                self._project(linear, lower.map, made, coarser, start, stop)
-            width = upper.map.data.shape[2]
-            for start, stop in strips(upper.map.height, upper.strip):
-                rows = upper.map.rows(start, stop)
-                rows += upsample_rows(made, start, stop)[..., :width]
+            made.fill()
+            lower.each_strip(partial(self._send, linear, lower.map, made, coarser))
+            upper.each_strip(partial(self._receive, made, upper.map))
             upper.run(upper.up)
         if self.once:
             del self.levels[1:], half.branch, half.inside
 
-    def _project(
+    def _enter(self, lane: _Lane, features: Callable[[int, int], Tensor], stem_bias: Tensor, down_bias: Tensor) -> None:
+        """One lane's rows of the stem's map, and of the map at 1/2 all but the first that looks at the lane above."""
+        inner = bool(lane.begin)
+        lane.input.reset(lane.begin - inner)
+        full = self.full.lane(lane.begin)
+        half = self.levels[0].map.lane(lane.begin // 2 + inner)
+        for start, stop in strips(lane.end, self.strip, lane.begin):
+            # The stem looks one row beyond the lane on either side.
+            first = start - inner if start == lane.begin else start
+            last = stop + 1 if stop == lane.end < self.height else stop
+            interleave(features(first, last).to(self.dtype), lane.input.extend(last - first))
+            advance(self.stem, lane.input, full, bias=stem_bias)
+            lane.input.drop(self.stem.needs(full.end))
+            advance(self.down1, full, half, bias=down_bias)
+
+    @staticmethod
+    def _lower(conv: RowConv, above: RowBuffer, below: RowBuffer, start: int, stop: int) -> None:
+        """Rows of the next coarser map."""
+        leaky_rows(conv(above, start, stop), below.rows(start, stop))
+
+    def _send(
         self, linear: _Linear, source: RowBuffer, made: RowBuffer, coarser: RowBuffer | None, start: int, stop: int
     ) -> None:
         """Rows of what a level sends up, and its logits with those of the coarser level added."""
-        out = made.extend(stop - start)
+        out = made.rows(start, stop)
         linear(source.rows(start, stop), out)
         if coarser is not None:
             k = self.candidates
             own, other = self._split(made), self._split(coarser)
             out[..., own : own + k] += upsample_rows(coarser, start, stop)[..., other : other + k]
+
+    @staticmethod
+    def _receive(made: RowBuffer, upper: RowBuffer, start: int, stop: int) -> None:
+        """Add to a level's rows what the coarser one sent."""
+        rows = upper.rows(start, stop)
+        rows += upsample_rows(made, start, stop)[..., : rows.shape[2]]
 
     def _split(self, made: RowBuffer) -> int:
         """Channel at which the logits begin in what a level sends up: the width of the level above it."""
@@ -188,34 +250,46 @@ class ApswfRows:
             return self.width2
         return self.width1 if made is self.made2 else self.width0
 
-    def up(self) -> Iterator[tuple[int, int, Tensor]]:
+    def up(self) -> list[Iterator[tuple[int, int, Tensor]]]:
         """Run the last level after `down`.
 
-        Yields:
-            First row, row after the last, and the learned part of the logits, (K, rows, W), planar, float32.
+        Returns:
+            For each lane, an iterator over first row, row after the last, and the learned part of the logits, (K, rows,
+            W), planar, float32. They may be drawn from at the same time.
         """
+        return [self._leave(lane) for lane in self.lanes]
+
+    def _leave(self, lane: _Lane) -> Iterator[tuple[int, int, Tensor]]:
+        """`up` for one lane's rows."""
         w0, k = self.width0, self.candidates
-        half = self.levels[0]
-        for buffer in (self.made1, self.joined, self.last, self.coarse):
-            buffer.reset()
-        given = 0
-        for start, stop in strips(half.map.height, max(self.strip // 2, 4)):
-            self._project(self.out1, half.map, self.made1, self.made2, start, stop)
-            begin, end = self.joined.end, upsampled_ready(self.made1)
-            if end > begin:
-                doubled = upsample_rows(self.made1, begin, end)
-                torch.add(self.full.rows(begin, end), doubled[..., :w0], out=self.joined.extend(end - begin))
-                self.coarse.extend(end - begin).copy_(doubled[..., w0 : w0 + k])
-                self.made1.drop(end // 2 - 1)
-            advance(self.dec0, self.joined, self.last)
-            self.joined.drop(self.dec0.needs(self.last.end))
-            ready = self.head0.ready(self.last)
+        source = self.levels[0].map
+        # The convolutions look two rows beyond the lane; upsampling wants an even one, and a row more at 1/2.
+        begin = max(lane.begin - 2, 0)
+        lane.made.reset(max(begin // 2 - 1, 0))
+        lane.joined.reset(begin)
+        lane.coarse.reset(begin)
+        lane.last.reset(begin + bool(begin))
+        given = lane.begin
+        for start, stop in strips(source.height, max(self.strip // 2, 4), lane.made.end):
+            lane.made.extend(stop - start)
+            self._send(self.out1, source, lane.made, self.made2, start, stop)
+            first, end = lane.joined.end, upsampled_ready(lane.made)
+            if end > first:
+                doubled = upsample_rows(lane.made, first, end)
+                torch.add(self.full.rows(first, end), doubled[..., :w0], out=lane.joined.extend(end - first))
+                lane.coarse.extend(end - first).copy_(doubled[..., w0 : w0 + k])
+                lane.made.drop(end // 2 - 1)
+            advance(self.dec0, lane.joined, lane.last)
+            lane.joined.drop(self.dec0.needs(lane.last.end))
+            ready = min(self.head0.ready(lane.last), lane.end)
             if ready > given:
-                rows = self.head0(self.last, given, ready)[..., :k].float()
-                rows += self.coarse.rows(given, ready)
-                self.last.drop(self.head0.needs(ready))
-                self.coarse.drop(ready)
+                rows = self.head0(lane.last, given, ready)[..., :k].float()
+                rows += lane.coarse.rows(given, ready)
+                lane.last.drop(self.head0.needs(ready))
+                lane.coarse.drop(ready)
                 planar = torch.empty(k, ready - given, self.width)
                 deinterleave(rows, planar)
                 yield given, ready, planar
                 given = ready
+            if given == lane.end:
+                return

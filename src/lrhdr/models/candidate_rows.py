@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lrhdr.entmax import entmax
+from lrhdr.lanes import in_lanes
 from lrhdr.models.frame_rows import FrameRows
 from lrhdr.models.lrhdr import LRHDRConfig
 from lrhdr.models.prior_rows import HALO, finish_prior, prior_rows
@@ -61,12 +63,13 @@ class CandidateRows:
         return x
 
     def merge(
-        self, votes: Iterable[tuple[int, int, Tensor]], maps: bool
+        self, votes: Sequence[Iterable[tuple[int, int, Tensor]]], maps: bool
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Vote and add up.
 
         Args:
-            votes: rows from and to, and the learned part of the logits, (K, rows, W), contiguous; overwritten.
+            votes: rows from and to, and the learned part of the logits, (K, rows, W), contiguous; overwritten. Several
+                are drawn from at the same time, in lanes.
             maps: also return weights and candidates.
 
         Returns:
@@ -76,6 +79,18 @@ class CandidateRows:
         hdr = torch.empty(height, width, 3)  # interleaved, as files hold it
         weights = torch.empty(k, height, width) if maps else None
         candidates = torch.empty(k, 3, height, width) if maps else None
+        in_lanes([partial(self._add_up, part, hdr, weights, candidates) for part in votes])
+        return hdr.permute(2, 0, 1), weights, candidates
+
+    def _add_up(
+        self,
+        votes: Iterable[tuple[int, int, Tensor]],
+        hdr: Tensor,
+        weights: Tensor | None,
+        candidates: Tensor | None,
+    ) -> None:
+        """`merge` for the rows of some votes."""
+        height, width = self.frames.inner_height, self.frames.inner_width
         for start, stop, logits in votes:
             share = self._weigh(self._with_prior(logits, start, stop))
             radiance = self._candidates(start, stop)
@@ -88,7 +103,6 @@ class CandidateRows:
             if rows:
                 merged = radiance.sum(dim=0)[:, :rows, :width]
                 cv2.merge(list(merged.contiguous().numpy()), hdr[inner].numpy())
-        return hdr.permute(2, 0, 1), weights, candidates
 
     def _candidates(self, start: int, stop: int) -> Tensor:
         """Radiance of all candidates on some rows, (K, 3, rows, W)."""

@@ -6,6 +6,7 @@ rows at hand, so that no frame is copied as a whole; frames may stay the integer
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -33,6 +34,13 @@ class FrameRows:
         self.inner_height, self.inner_width = frames[0].shape[-2:]
         self.height = self.inner_height + -self.inner_height % multiple
         self.width = self.inner_width + -self.inner_width % multiple
+        self.offset = 0
+
+    def counted_from(self, row: int) -> FrameRows:
+        """The same frames, with their rows numbered from `row` on."""
+        other = copy.copy(self)
+        other.offset = self.offset + row
+        return other
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -63,7 +71,7 @@ class FrameRows:
         rows, inner = stop - start + 2 * halo, slice(halo, halo + stop - start)
         for i, (frame, exposure) in enumerate(zip(self.frames, exposures, strict=True)):
             codes = torch.empty(3, rows, self.width, dtype=torch.uint8 if frame.dtype == torch.uint8 else torch.float32)
-            self._read(frame, start - halo, stop + halo, codes)
+            self._read(frame, self.offset + start - halo, self.offset + stop + halo, codes)
             wanted = (x[i] if x is not None else None for x in (ldr, radiance, tone))
             if frame.dtype == torch.uint8:
                 self._look_up(codes.numpy(), inner, exposure, *wanted)

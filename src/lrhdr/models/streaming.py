@@ -26,7 +26,9 @@ import torch
 from torch import Tensor
 
 from lrhdr.checks import InputError
+from lrhdr.lanes import in_lanes, lane_bounds
 from lrhdr.models import accr_rows, apswf_rows
+from lrhdr.models.accr import ACCR
 from lrhdr.models.accr_rows import AccrRows
 from lrhdr.models.apswf_rows import ApswfRows
 from lrhdr.models.candidate_rows import CandidateRows
@@ -80,17 +82,28 @@ class _Workspace:
     """Memory and weights of one thread for one frame size."""
 
     def __init__(
-        self, model: LRHDR, height: int, width: int, strip: int, dtype: torch.dtype, once: bool, key: tuple[object, ...]
+        self,
+        model: LRHDR,
+        height: int,
+        width: int,
+        strip: int,
+        dtype: torch.dtype,
+        once: bool,
+        lanes: int,
+        key: tuple[object, ...],
     ) -> None:
         config = model.config
         self.key = key
         paths = config.n_exposures if model.accr is not None else 0
-        self._make_accr = (
-            partial(AccrRows, model.accr, height, width, paths, strip, dtype) if model.accr is not None else None
+        self._lanes = (
+            [
+                _AccrLane(model.accr, height, width, paths, strip, dtype, bound, once)
+                for bound in lane_bounds(height, lanes, strip)
+            ]
+            if model.accr is not None
+            else []
         )
-        self._accr: AccrRows | None = None
-        self.once = once
-        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype, once)
+        self.apswf = ApswfRows(model.apswf, height, width, strip, dtype, once, lanes)
         self.calibrated = torch.empty(paths, 3, height, width, dtype=torch.uint16 if once else torch.float32)
         self.prior: Array | None = None
         if config.prior and not once:
@@ -98,12 +111,39 @@ class _Workspace:
 
     def calibrate(self, frames: FrameRows, exposures: list[float], code: Tensor | None) -> None:
         """Fill `calibrated`."""
-        if self._make_accr is None:
-            return
-        accr = self._accr or self._make_accr()
-        accr.run(frames, exposures, code, self.calibrated)
-        if not self.once:
-            self._accr = accr
+        if self._lanes:
+            in_lanes([partial(lane.run, frames, exposures, code, self.calibrated) for lane in self._lanes])
+
+
+class _AccrLane:
+    """One lane's part of the calibrated frames: ACCR is local, so it runs on these rows and those they depend on."""
+
+    def __init__(
+        self,
+        accr: ACCR,
+        height: int,
+        width: int,
+        paths: int,
+        strip: int,
+        dtype: torch.dtype,
+        bound: tuple[int, int],
+        once: bool,
+    ) -> None:
+        self.begin, self.end = bound
+        around = accr_rows.reach(accr)
+        self.first, self.last = max(self.begin - around, 0), min(self.end + around, height)
+        self._make = partial(AccrRows, accr, self.last - self.first, width, paths, strip, dtype)
+        self._rows: AccrRows | None = None
+        self._once = once
+
+    def run(self, frames: FrameRows, exposures: list[float], code: Tensor | None, calibrated: Tensor) -> None:
+        """Fill the lane's rows of `calibrated`."""
+        rows = self._rows or self._make()
+        if not self._once:
+            self._rows = rows
+        kept = self.begin - self.first, self.end - self.first
+        out = calibrated[:, :, self.begin : self.end]
+        rows.run(frames.counted_from(self.first), exposures, code, out, kept)
 
 
 class StreamingLRHDR:
@@ -198,13 +238,14 @@ class StreamingLRHDR:
         # A tensor's version counts its changes in place: a trainer may go on with the model.
         states = (*self.model.parameters(), *self.model.buffers())
         once = height * width > KEEP_PIXELS
-        key = (height, width, once, *(0 if x.is_inference() else x._version for x in states))
+        lanes = torch.get_num_threads()
+        key = (height, width, once, lanes, *(0 if x.is_inference() else x._version for x in states))
         held = getattr(self._local, "workspace", None)
         if held is None or held.key != key:
             held = self._local.workspace = None  # the old one's memory goes before the new one's comes
             dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
             strip = self.strip or min(max(round(_STRIP_PIXELS / width / 8) * 8, _LEAST_STRIP), _MOST_STRIP)
-            held = _Workspace(self.model, height, width, strip, dtype, once, key)
+            held = _Workspace(self.model, height, width, strip, dtype, once, lanes, key)
             if not once:
                 self._local.workspace = held
         assert isinstance(held, _Workspace)

@@ -8,12 +8,16 @@ maps, are computed. Second pass: the gated branch is added, in place. Batch norm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lrhdr.lanes import in_lanes, lane_bounds
 from lrhdr.nn.blocks import ResidualBlock
 from lrhdr.nn.rows import RowBuffer, RowConv, leaky_rows, strips
 from lrhdr.nn.triplet_attention import TripletAttention
@@ -51,11 +55,11 @@ class _Pools:
     def __init__(self, height: int, width: int, channels: int) -> None:
         self.height, self.width = height, width
         self.pixel = torch.empty(2, height, width)
-        self.column = torch.empty(2, channels, width)
+        self.strips: dict[int, tuple[Tensor, Tensor]] = {}
         self.row = torch.empty(2, channels, height)
 
     def gather(self, rows: Tensor, start: int) -> None:
-        """Take interleaved float32 rows from row `start` on."""
+        """Take interleaved float32 rows from row `start` on; lanes may do so at the same time."""
         count, width, channels = rows.shape
         stop = start + count
         planar = torch.empty(channels, count, width)
@@ -64,12 +68,16 @@ class _Pools:
         self.pixel[1, start:stop] = planar.mean(dim=0)
         self.row[0, :, start:stop] = planar.amax(dim=2)
         self.row[1, :, start:stop] = planar.mean(dim=2)
-        largest, total = planar.amax(dim=1), planar.sum(dim=1) / self.height
-        if start:
-            torch.maximum(self.column[0], largest, out=self.column[0])
-            self.column[1] += total
-        else:
-            self.column[0], self.column[1] = largest, total
+        self.strips[start] = planar.amax(dim=1), planar.sum(dim=1) / self.height
+
+    def column(self) -> Tensor:
+        """Maximum and mean over the rows, (2, C, W): over strips from top to bottom, whoever made them."""
+        parts = [self.strips[start] for start in sorted(self.strips)]
+        largest, total = (x.clone() for x in parts[0])
+        for other, more in parts[1:]:
+            torch.maximum(largest, other, out=largest)
+            total += more
+        return torch.stack((largest, total))
 
 
 class BlockRows:
@@ -89,38 +97,69 @@ class BlockRows:
                 _Gate(gate.conv, gate.norm) for gate in (attention.gate_hw, attention.gate_cw, attention.gate_ch)
             )
 
-    def __call__(self, x: RowBuffer, inside: RowBuffer, branch: RowBuffer, strip: int) -> None:
+    def __call__(self, x: RowBuffer, inside: Sequence[RowBuffer], branch: RowBuffer, strip: int) -> None:
         """Run the block.
 
         Args:
             x: whole map, all rows written; receives the result.
-            inside: room for a strip and a few rows, same width and channels.
+            inside: one for each lane (`lrhdr.lanes`) that may be taken, with room for a strip and a few rows; same
+                width and channels.
             branch: a whole map of the same size, to work in.
             strip: rows per strip.
         """
         height, width, channels = x.height, x.data.shape[1], x.data.shape[2]
         pools = _Pools(height, width, channels) if self.gates else None
-        inside.reset()
-        branch.reset()
-        for start, stop in strips(height, strip):
-            reach = min(stop + self.conv2.reach, height)
+        branch.fill()
+        bounds = lane_bounds(height, len(inside), strip)
+        in_lanes(
+            [
+                partial(self._branch, x, one, branch, strip, bound, pools)
+                for one, bound in zip(inside, bounds, strict=False)
+            ]
+        )
+        gates = None if pools is None else self._gates(pools)
+        in_lanes([partial(self._add_rows, x, branch, strip, bound, gates) for bound in bounds])
+
+    def _branch(
+        self,
+        x: RowBuffer,
+        inside: RowBuffer,
+        branch: RowBuffer,
+        strip: int,
+        bound: tuple[int, int],
+        pools: _Pools | None,
+    ) -> None:
+        """Both convolutions of one lane's rows, into `branch`."""
+        begin, end = bound
+        inside.reset(max(begin - self.conv2.reach, 0))
+        for start, stop in strips(end, strip, begin):
+            reach = min(stop + self.conv2.reach, x.height)
             made = inside.end
             if reach > made:
                 leaky_rows(self.conv1(x, made, reach), inside.extend(reach - made))
             rows = self.conv2(inside, start, stop)
             inside.drop(self.conv2.needs(stop))
-            branch.extend(stop - start).copy_(rows)
+            branch.rows(start, stop).copy_(rows)
             if pools is not None:
                 pools.gather(rows.float(), start)
-        gates = None if pools is None else self._gates(pools)
-        for start, stop in strips(height, strip):
+
+    def _add_rows(
+        self,
+        x: RowBuffer,
+        branch: RowBuffer,
+        strip: int,
+        bound: tuple[int, int],
+        gates: tuple[Tensor, Tensor, Tensor] | None,
+    ) -> None:
+        """Add one lane's rows of the gated branch."""
+        for start, stop in strips(bound[1], strip, bound[0]):
             self._add(x.rows(start, stop), branch.rows(start, stop), gates, start)
 
     def _gates(self, pools: _Pools) -> tuple[Tensor, Tensor, Tensor]:
         """Gates that broadcast over (H, W, C): (H, W, 1), (W, C) and (H, 1, C)."""
         pixel, column, row = (
             torch.from_numpy(gate(*(pooled.numpy() for pooled in maps)))
-            for gate, maps in zip(self.gates, (pools.pixel, pools.column, pools.row), strict=True)
+            for gate, maps in zip(self.gates, (pools.pixel, pools.column(), pools.row), strict=True)
         )
         return pixel[..., None], column.t().contiguous(), row.t()[:, None].contiguous()
 

@@ -9,6 +9,7 @@ later as a whole is a buffer with room for all of its rows.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -53,11 +54,28 @@ class RowBuffer:
         """Number of values that a buffer for `room` rows holds."""
         return (room + 2) * width * channels
 
-    def reset(self) -> None:
-        """Start a new frame."""
-        self.first = -1  # index of the row at the start of the memory
-        self.end = 0  # index after the last row that was written
+    def reset(self, begin: int = 0) -> None:
+        """Start a new frame.
+
+        Args:
+            begin: the first row that will be written; no row before it can be asked for.
+        """
+        self.first = begin - 1  # index of the row at the start of the memory
+        self.end = begin  # index after the last row that was written
         self.data[0].zero_()
+
+    def lane(self, begin: int) -> RowBuffer:
+        """The same memory of a whole map, to be written from row `begin` on beside others that write other rows."""
+        assert self.whole, "row buffer: lanes need room for the whole map"
+        other = copy.copy(self)
+        other.end = begin
+        return other
+
+    def fill(self) -> None:
+        """Count all rows of a whole map as written: who calls this writes them to `rows`, in any order."""
+        assert self.whole, "row buffer: only a map with room for all rows can be written in any order"
+        self.end = self.height
+        self.data[-1].zero_()
 
     @property
     def done(self) -> bool:
@@ -176,9 +194,9 @@ def pointwise(conv: RowConv, rows: Tensor) -> Tensor:
     return as_rows(F.conv2d(as_image(rows), conv.weight, conv.bias))
 
 
-def strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of consecutive strips of at most `rows` rows."""
-    for start in range(0, height, rows):
+def strips(height: int, rows: int, begin: int = 0) -> Iterator[tuple[int, int]]:
+    """(start, stop) of consecutive strips of at most `rows` rows, from row `begin` to `height`."""
+    for start in range(begin, height, rows):
         yield start, min(start + rows, height)
 
 

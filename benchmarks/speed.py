@@ -282,17 +282,15 @@ def main() -> None:
         exposures=options.exposures,
         cores=tuple(c for c in options.cores if c <= (os.cpu_count() or 1)),
         backends=usable(options.backends),
-        bf16=bf16_is_fast(),
         frames=4 if options.quick else options.frames,
         full=options.full,
     )
     before, started = os.getloadavg(), time.time()
-    result: dict[str, Any] = {"machine": machine(), "repeats": repeats, "quick": options.quick, "bf16": scope.bf16}
+    result: dict[str, Any] = {"machine": machine(), "repeats": repeats, "quick": options.quick, "bf16": bf16_is_fast()}
     result["peak_gflops"] = peaks(repeats, tuple(scope.cores))
     result["rows"] = network_rows(network_groups(scope), repeats)
     result["end_to_end"] = [end_to_end(run) for run in end_to_end_runs(scope)]
-    if scope.bf16:
-        result["fast"] = fast_quality()
+    result["fast"] = fast_quality()
     result["load"] = {"before": before[0], "after": os.getloadavg()[0], "seconds": time.time() - started}
     print(render(result))
     print(summary(result))

@@ -3,8 +3,7 @@
 Networks (interpolation and network, without files) are timed at the two smaller sizes, in each backend that is
 installed; `lrhdr reconstruct` end to end at all four, the two larger ones on all cores only and with few frames,
 because a frame of 3840x2160 takes as long as 36 of 640x360. The yardstick runs in both memory layouts at the smallest
-size and, for the same exposures and cores, in the faster of them at the others. Quality "fast" runs only where the
-processor multiplies bfloat16: elsewhere it is "best". `full` adds the rest.
+size and, for the same exposures and cores, in the faster of them at the others. `full` adds the rest.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ class Scope:
         exposures: numbers of exposures.
         cores: numbers of cores.
         backends: names in `BACKENDS` that can run here.
-        bf16: whether quality "fast" is anything of its own here.
         frames: of an end-to-end clip.
         full: everything, at all sizes; takes hours on a slow machine.
     """
@@ -42,7 +40,6 @@ class Scope:
     exposures: Sequence[int]
     cores: Sequence[int]
     backends: Sequence[str]
-    bf16: bool
     frames: int
     full: bool = False
 
@@ -93,9 +90,7 @@ def _rows(scope: Scope, size: Size, exposures: int, cores: int) -> tuple[tuple[s
     large = _pixels(size) > LARGE
     rows: list[tuple[str, str, int | None]] = []
     if "torch" in scope.backends:
-        rows.append(("torch", "best", None))
-        if scope.bf16:
-            rows.append(("torch", "fast", None))
+        rows += [("torch", quality, None) for quality in ("best", "fast")]
         if cores > 1 and not large and (scope.full or size == MAIN):  # what frames at once gain over threads in a frame
             rows.append(("torch", "best", 1))
     if "onnx" in scope.backends and not large:
@@ -132,6 +127,6 @@ def end_to_end_runs(scope: Scope) -> list[EndToEnd]:
                     continue
                 frames = max(4, -(-scope.frames // share // cores) * cores)
                 for quality in ("best", "fast"):
-                    if quality == "best" or (size == MAIN and scope.bf16):
+                    if quality == "best" or size == MAIN:
                         runs.append(EndToEnd(size, exposures, cores, frames, quality))
     return runs

@@ -28,7 +28,7 @@ from lrhdr.backends import BackendChoice, prepare
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
-from lrhdr.interpolate import Interpolator, complete_frames, complete_window, get_interpolator
+from lrhdr.interpolate import FasterInterpolator, Interpolator, complete_frames, complete_window, get_interpolator
 from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_window
 from lrhdr.models import streaming
@@ -152,6 +152,8 @@ class Reconstructor:
     ) -> None:
         self.device = usable_device(device)
         self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
+        if backend is not None and backend.quality == "fast" and isinstance(self.interpolator, FasterInterpolator):
+            self.interpolator = self.interpolator.faster()
         self.name = name or getattr(method, "__name__", type(method).__name__)
         self.multiple: int = getattr(method, "MULTIPLE", 1)
         if isinstance(method, LRHDR):

@@ -98,18 +98,22 @@ def test_remap_and_torch_agree() -> None:
     torch.testing.assert_close(made, expected, atol=2e-3, rtol=0.0)  # remap rounds places to 1/32 px
 
 
-def test_flow_from_the_reference_is_taken_at_full_resolution() -> None:
+@pytest.mark.parametrize("full", [True, False])
+def test_flow_from_the_reference_is_taken_at_full_resolution(full: bool) -> None:
     """Votes for the guided guesses alone: what comes out is the frame along DIS flow of full-size frames."""
     first, middle, second = moving()
     net = network()
     with torch.no_grad():
         for guess in (2, 3):
             net.g3.bias[4 + guess] = 20.0
-    made = CompactInterpolator(net).complete(first, second, 0.5, gain=2.0, reference=middle, ratio=1.0)
+    interpolator = CompactInterpolator(net)
+    if not full:
+        interpolator = interpolator.faster()
+    made = interpolator.complete(first, second, 0.5, gain=2.0, reference=middle, ratio=1.0)
     arrays = [to_arrays(x)[0] for x in (first, second)]
     own = clipped_luminance8(to_arrays(middle)[0], 1.0)
     grid = pixel_grid(64, 96)
-    flows = [dis(own, clipped_luminance8(x, 1.0), sparse=True) for x in arrays]
+    flows = [dis(own, clipped_luminance8(x, 1.0), sparse=True, full=full) for x in arrays]
     places = [(grid[0] + flow[..., 0], grid[1] + flow[..., 1]) for flow in flows]
     how = {"interpolation": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
     along = [cv2.remap(x, *place, **how) for x, place in zip(arrays, places, strict=True)]

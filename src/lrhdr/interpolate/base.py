@@ -42,6 +42,15 @@ class Interpolator(Protocol):
 
 
 @runtime_checkable
+class FasterInterpolator(Protocol):
+    """An interpolator that can be had for less time and quality."""
+
+    def faster(self) -> Interpolator:
+        """The one for quality "fast"."""
+        ...
+
+
+@runtime_checkable
 class GuidedInterpolator(Protocol):
     """An interpolator that can also look at the reference frame, when there is one at the wanted time."""
 

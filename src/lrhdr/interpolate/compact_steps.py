@@ -197,14 +197,10 @@ class CompactSteps:
         refined = flows.view(4, height, width)
         votes = out[6:]
         self._fine(groups, refined, votes)
-        votes *= 2.0
-        votes -= votes.amax(dim=0)
-        exp_in_place(votes.numpy())
-        votes /= votes.sum(dim=0)
         return refined.numpy(), votes.numpy()
 
     def _fine(self, groups: tuple[Tensor, ...], flows: Tensor, votes: Tensor) -> None:
-        """The convolutions at half resolution on planes (C, h, w) side by side; added to flows and votes."""
+        """The convolutions at half resolution on planes (C, h, w) side by side: flows corrected, votes made shares."""
         _in_lanes(partial(self._fine_rows, groups, flows, votes), flows.shape[1])
 
     def _fine_rows(self, groups: tuple[Tensor, ...], flows: Tensor, votes: Tensor, begin: int, end: int) -> None:
@@ -229,7 +225,12 @@ class CompactSteps:
                 planes = torch.empty(rows.shape[2], ready - given, width)
                 deinterleave(rows, planes)
                 flows[:, given:ready] += planes[:4]
-                votes[:, given:ready] += planes[4:]
+                shares = planes[4:]
+                shares += votes[:, given:ready]
+                shares *= 2.0
+                shares -= shares.amax(dim=0)
+                exp_in_place(shares.numpy())
+                torch.div(shares, shares.sum(dim=0), out=votes[:, given:ready])
                 sink.drop(last.needs(ready))
                 given = ready
 

@@ -99,11 +99,12 @@ def luminance8(frame: Array, gain: float) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(raised * 255.0), 0.0, 255.0), dtype=np.uint8)
 
 
-def dis(first: NDArray[np.uint8], second: NDArray[np.uint8], *, sparse: bool = False) -> Array:
+def dis(first: NDArray[np.uint8], second: NDArray[np.uint8], *, sparse: bool = False, full: bool = False) -> Array:
     """DIS flow first -> second, (H, W, 2) in pixels, of 8-bit luminance of any size.
 
     `sparse` matches patches every 4 pixels instead of 3 and in 16 steps instead of 25: three quarters of the time, for
-    who refines the flow anyway (`docs/speed.md` has what it costs).
+    who refines the flow anyway. `full` ends the search at full resolution instead of half of it: nearly four times the
+    time (`docs/speed.md` has what both bring and cost).
     """
     height, width = first.shape
     pads = (0, max(0, _DIS_SIDE - height), 0, max(0, _DIS_SIDE - width))
@@ -114,6 +115,8 @@ def dis(first: NDArray[np.uint8], second: NDArray[np.uint8], *, sparse: bool = F
     if sparse:
         estimator.setPatchStride(4)
         estimator.setGradientDescentIterations(16)
+    if full:
+        estimator.setFinestScale(0)
     flow = estimator.calc(a, b, None)
     return np.ascontiguousarray(flow[:height, :width], dtype=np.float32)
 

@@ -226,7 +226,7 @@ class CompactInterpolator(DISInterpolator):
         between = [np.float32(-fraction) * motion[4:6], np.float32(1.0 - fraction) * motion[4:6]]
         along = [motion[:2], motion[2:4]] if guided is None else [None, None]
         flows = [refined[:2], refined[2:], *along, *between]
-        frames = [halves[0], halves[1]]
+        frames: dict[int, Array] = {}
 
         def read(i: int) -> None:
             frames[i] = _array(pair[i], missing)

@@ -154,7 +154,7 @@ class CompactSteps:
         grid = pixel_grid(height, width)
         k = np.float32(seen.gain ** (1.0 / GAMMA))
         frames = seen.first, seen.second
-        raised = list(frames)
+        raised: dict[int, Array] = {}
 
         def raise_shadows(i: int) -> None:
             raised[i] = k * frames[i] / (np.float32(1.0) + (k - np.float32(1.0)) * frames[i])

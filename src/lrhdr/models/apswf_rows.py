@@ -161,7 +161,7 @@ class ApswfRows:
         self.made3 = RowBuffer(height >> 3, width >> 3, self.out3.channels)
         self.made2 = RowBuffer(height >> 2, width >> 2, self.out2.channels)
         inputs = apswf.stem.weight.shape[1]
-        self.lanes = [_Lane(self, bound, inputs) for bound in lane_bounds(height, lanes, max(strip, 8))]
+        self.lanes = [_Lane(self, bound, inputs) for bound in lane_bounds(height, lanes, strip)]
 
     def down(self, features: Callable[[int, int], Tensor], code: Tensor | None) -> None:
         """Run everything above the last level.

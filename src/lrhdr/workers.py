@@ -19,8 +19,9 @@ from lrhdr.checks import InputError
 
 Result = TypeVar("Result")
 
-BYTES_PER_PIXEL = 280
-"""Memory that one more frame in the works takes, per pixel; measured with the bundled networks (`docs/speed.md`)."""
+BYTES_PER_PIXEL = 480
+"""Memory that one more frame in the works takes, per pixel; measured at 1280x720 with the bundled networks: 420 with
+two exposures, 480 with three (`docs/speed.md`, one core against two)."""
 
 MOST = 1024
 """Workers or threads that can be asked for; chosen by us."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lrhdr.checks import InputError
-from lrhdr.interpolate import DISInterpolator, complete_frames, complete_window
+from lrhdr.interpolate import DISInterpolator, compact, complete_frames, complete_window
 from lrhdr.interpolate.base import GuidedInterpolator
 from lrhdr.interpolate.compact import CompactInterpolator, pair_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
@@ -98,16 +98,20 @@ def test_remap_and_torch_agree() -> None:
     torch.testing.assert_close(made, expected, atol=2e-3, rtol=0.0)  # remap rounds places to 1/32 px
 
 
-@pytest.mark.parametrize("full", [True, False])
-def test_flow_from_the_reference_is_taken_at_full_resolution(full: bool) -> None:
+@pytest.mark.parametrize(("pixels", "faster"), [(64 * 96, False), (64 * 96 - 1, False), (64 * 96, True)])
+def test_flow_from_the_reference_is_taken_at_full_resolution(
+    pixels: int, faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Votes for the guided guesses alone: what comes out is the frame along DIS flow of full-size frames."""
+    monkeypatch.setattr(compact, "FULL_PIXELS", pixels)
+    full = pixels == 64 * 96 and not faster
     first, middle, second = moving()
     net = network()
     with torch.no_grad():
         for guess in (2, 3):
             net.g3.bias[4 + guess] = 20.0
     interpolator = CompactInterpolator(net)
-    if not full:
+    if faster:
         interpolator = interpolator.faster()
     made = interpolator.complete(first, second, 0.5, gain=2.0, reference=middle, ratio=1.0)
     arrays = [to_arrays(x)[0] for x in (first, second)]

@@ -3,8 +3,8 @@
 The network is in `compact_net.py`, its inference on CPUs and the full-resolution average in `compact_steps.py`. This
 file makes its motion input, brings any size to the network's grid, and puts the parts together.
 
-Flow from the reference is searched at all resolutions up to the full one (quality "fast": up to half of it, then
-refined); the network sees it halved, and the two guesses along it are
+Flow from the reference is searched at all resolutions up to the full one (quality "fast" and very large frames: up to
+half of it); the network sees it halved, and the two guesses along it are
 fetched along the unshrunken flow, in training too. Before the network was trained on it, full-resolution flow
 gained 1.0 to 1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T
 domain, of the interpolated frame, 3 stops; one trial on a few frames per clip, made by hand). Frames are fetched with
@@ -40,6 +40,10 @@ from lrhdr.interpolate.flow import (
 from lrhdr.interpolate.guided import clipped_luminance8
 from lrhdr.lanes import share_out
 from lrhdr.radiometry import WHITE, codes_to_float
+
+FULL_PIXELS = 4_000_000
+"""Pixels up to which the flow from the reference is searched at full resolution. Chosen by us, for memory: at 3840x2160
+two such flows take 2 GB more. What larger frames lose was not measured."""
 
 
 def _half(frame: Array) -> Array:
@@ -143,7 +147,7 @@ class CompactInterpolator(DISInterpolator):
     Args:
         network: with weights; put into eval mode.
         name: recorded beside every result.
-        full: search the flow from the reference at full resolution, as in training; else at half of it.
+        full: search the flow from the reference at full resolution, for frames up to `FULL_PIXELS`; else at half of it.
     """
 
     takes_codes = True
@@ -155,6 +159,10 @@ class CompactInterpolator(DISInterpolator):
         self.full = full
         self._steps: CompactSteps | None = None
         self._key: tuple[int, ...] = ()
+
+    def _full(self, half: Array) -> bool:
+        """Whether to search at full resolution, for frames of which this is one at half of it."""
+        return self.full and 4 * half.shape[0] * half.shape[1] <= FULL_PIXELS
 
     def faster(self) -> CompactInterpolator:
         """The same for quality "fast": the flow from the reference searched at half resolution."""
@@ -214,7 +222,9 @@ class CompactInterpolator(DISInterpolator):
         Arrays of full frames are made when they are needed and not held beside the network: they are the peak.
         """
         halves, copies = _looked_at(pair, reference, missing, ratio)
-        guided = None if reference is None else _flows([(copies[2], copies[i]) for i in (0, 1)], full=self.full)
+        guided = (
+            None if reference is None else _flows([(copies[2], copies[i]) for i in (0, 1)], full=self._full(halves[0]))
+        )
         del copies
         small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(halves[0], halves[1], small, fraction, gain)

@@ -150,8 +150,11 @@ def cost_line(result: dict[str, Any]) -> str:
         one, two = _end(result, size, n, 1), _end(result, size, n, 2)
         other = None if one is None else best_yardstick(result, one)
         if one and two and other:
+            short = [_end(result, size, n, cores, "fast") for cores in (1, 2)]
+            less = " and ".join(f"{r['seconds']:.2f} s" for r in short if r)
             parts.append(
                 f"{n} exposures: {one['seconds']:.2f} s per frame on one core, {two['seconds']:.2f} s on two"
+                f"{f', with `--quality fast` {less}' if less else ''}"
                 f" (HDRFlow's layers alone: {_median(other):.2f} s on one)"
             )
     large = _end(result, [3840, 2160], 2, 2) or _end(result, [3840, 2160], 2, 1)

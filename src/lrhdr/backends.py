@@ -10,7 +10,7 @@ radiance in quality "best" (tested). Several threads may call it at once.
   waits for the compiler.
 
 Quality "fast" computes the convolutions in bfloat16: on CPUs that multiply it, and on GPUs by autocast. Radiometry and
-the vote stay in float32.
+the vote stay in float32. The pipeline takes a cheaper interpolator with it, where there is one (`FasterInterpolator`).
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lrhdr.backends import BackendChoice
+from lrhdr.baselines import completion
 from lrhdr.checks import InputError
 from lrhdr.interpolate import DISInterpolator, compact, complete_frames, complete_window
 from lrhdr.interpolate.base import GuidedInterpolator
@@ -18,6 +20,7 @@ from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, Co
 from lrhdr.interpolate.compact_steps import CompactSteps, Halves
 from lrhdr.interpolate.flow import dis, pixel_grid, to_arrays
 from lrhdr.interpolate.guided import clipped_luminance8
+from lrhdr.pipeline import Reconstructor
 
 SMALL = CompactConfig(widths=(8, 8, 8), fine=8, features=4)
 
@@ -141,6 +144,18 @@ def test_batch_equals_one_by_one() -> None:
             first[i : i + 1], second[i : i + 1], 1 / 3, gain=4.0, reference=middle[i : i + 1], ratio=1.0
         )
         torch.testing.assert_close(both[i : i + 1], one)
+
+
+def test_quality_fast_takes_the_cheaper_search() -> None:
+    assert CompactInterpolator(network()).full
+    own = CompactInterpolator(network(), "mine")
+    for quality in ("best", "fast"):
+        tool = Reconstructor(completion, own, backend=BackendChoice(quality=quality))
+        assert isinstance(tool.interpolator, CompactInterpolator)
+        assert (tool.interpolator.name, tool.interpolator.full) == ("mine", quality == "best")
+        assert isinstance(
+            Reconstructor(completion, "dis", backend=BackendChoice(quality=quality)).interpolator, DISInterpolator
+        )
 
 
 @pytest.mark.parametrize("lanes", [2, 3])

@@ -104,7 +104,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--backend", choices=BACKENDS, default="torch", help="what runs the network; onnx needs the extra onnx"
     )
     parser.add_argument(
-        "--quality", choices=QUALITIES, default="best", help="fast: bfloat16 convolutions where the machine has them"
+        "--quality",
+        choices=QUALITIES,
+        default="best",
+        help="fast: a cheaper search for motion, and bfloat16 convolutions where the machine has them",
     )
     parser.add_argument(
         "--tile", type=int, metavar="PX", help="work in tiles of this side (GPUs with little memory; not exact)"

@@ -93,9 +93,16 @@ def _halved(flow: Array) -> Array:
 
 def _guided(first: Array, second: Array, reference: Array, ratio: float) -> list[Array]:
     """DIS flow from the reference to either frame, (H, W, 2) each."""
-    # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
-    own = clipped_luminance8(reference, max(1.0 / ratio, 1.0))
-    return _flows([(own, clipped_luminance8(frame, max(ratio, 1.0))) for frame in (first, second)], full=True)
+    own = _matched(reference, 1.0 / ratio)
+    return _flows([(own, _matched(frame, ratio)) for frame in (first, second)], full=True)
+
+
+def _matched(frame: Array, ratio: float) -> NDArray[np.uint8]:
+    """The copy of a frame on which flow to another one is estimated, `ratio` the exposure of that one over its own.
+
+    The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
+    """
+    return clipped_luminance8(frame, max(ratio, 1.0))
 
 
 def _looked_at(
@@ -110,16 +117,16 @@ def _looked_at(
         array = _array(frames[i], missing)
         halves[i] = _half(array)
         if reference is not None:
-            # The shorter of two exposures is gained, and clips where the longer does: both copies show the same.
-            copies[i] = clipped_luminance8(array, max(ratio if i < 2 else 1.0 / ratio, 1.0))
+            copies[i] = _matched(array, ratio if i < 2 else 1.0 / ratio)
 
     share_out([partial(look, i) for i in range(len(frames))])
     return [halves[i] for i in sorted(halves)], [copies[i] for i in sorted(copies)]
 
 
 def _flows(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], *, full: bool = False) -> list[Array]:
-    """DIS flow of several pairs of 8-bit copies, in lanes (`lrhdr.lanes`); `full` as in `dis`."""
+    """DIS flow of several pairs of 8-bit copies, in lanes (`lrhdr.lanes`); `full` as in `dis`, up to `FULL_PIXELS`."""
     found: dict[int, Array] = {}
+    full = full and pairs[0][0].size <= FULL_PIXELS
 
     def estimate(index: int) -> None:
         found[index] = dis(*pairs[index], sparse=True, full=full)
@@ -159,10 +166,6 @@ class CompactInterpolator(DISInterpolator):
         self.full = full
         self._steps: CompactSteps | None = None
         self._key: tuple[int, ...] = ()
-
-    def _full(self, half: Array) -> bool:
-        """Whether to search at full resolution, for frames of which this is one at half of it."""
-        return self.full and 4 * half.shape[0] * half.shape[1] <= FULL_PIXELS
 
     def faster(self) -> CompactInterpolator:
         """The same for quality "fast": the flow from the reference searched at half resolution."""
@@ -222,9 +225,7 @@ class CompactInterpolator(DISInterpolator):
         Arrays of full frames are made when they are needed and not held beside the network: they are the peak.
         """
         halves, copies = _looked_at(pair, reference, missing, ratio)
-        guided = (
-            None if reference is None else _flows([(copies[2], copies[i]) for i in (0, 1)], full=self._full(halves[0]))
-        )
+        guided = None if reference is None else _flows([(copies[2], copies[i]) for i in (0, 1)], full=self.full)
         del copies
         small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(halves[0], halves[1], small, fraction, gain)

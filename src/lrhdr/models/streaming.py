@@ -9,6 +9,9 @@ in the T domain (tested). There are no tiles and no seams: triplet attention see
    1/2 (`models/apswf_rows.py`).
 3. The last level's logits, the vote, and the weighted sum, to the HDR frame.
 
+With more than one of PyTorch's threads the frame's rows are shared out among as many lanes (`lrhdr.lanes`); the result
+is that of one thread within 2e-6.
+
 Memory: the calibrated frames (N_e), the stem's and the half-resolution maps. Up to 4 megapixels it is kept from frame
 to frame, one set per thread that calls, so that several frames can be computed at once; `benchmarks/steps.py --memory`
 measures it.

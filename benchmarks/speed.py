@@ -228,7 +228,7 @@ def usable(backends: Any) -> list[str]:
 
 
 def bf16_is_fast() -> bool:
-    from lrhdr.models.streaming import bf16_is_fast as asked
+    from lrhdr.nn.precision import bf16_is_fast as asked
 
     return asked()
 

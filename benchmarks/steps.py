@@ -36,7 +36,8 @@ from lrhdr.filters import gaussian_blur
 from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.metrics.psnr import psnr_mu
 from lrhdr.models.lrhdr import LRHDR
-from lrhdr.models.streaming import StreamingLRHDR, bf16_is_fast
+from lrhdr.models.streaming import StreamingLRHDR
+from lrhdr.nn.precision import bf16_is_fast
 from lrhdr.noise import noise_level
 from lrhdr.pipeline import set_threads
 from lrhdr.tiling import pad_to_multiple

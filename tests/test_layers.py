@@ -52,6 +52,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     # floor 2: networks and judges
     "nn": (2, ()),
     "nn.skeleton": (2, ()),
+    "nn.precision": (2, ()),
     "nn.triplet_attention": (2, ()),
     "nn.blocks": (2, ("nn.triplet_attention",)),
     "nn.rows": (2, ("nn.blocks",)),
@@ -70,6 +71,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "interpolate.average": (2, ("interpolate.base",)),
     "interpolate.flow": (2, ("interpolate.base",)),
     "interpolate.guided": (2, ("interpolate.flow",)),
+    "interpolate.polish": (2, ("interpolate.flow", "nn.rows")),
     "interpolate.sampling": (2, ()),
     "interpolate.film_config": (2, ()),
     "interpolate.film": (2, ("interpolate.base", "interpolate.film_config", "interpolate.sampling")),
@@ -85,7 +87,9 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "interpolate.compact_steps",
             "interpolate.flow",
             "interpolate.guided",
+            "interpolate.polish",
             "interpolate.sampling",
+            "nn.precision",
         ),
     ),
     "interpolate.stored": (
@@ -328,7 +332,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "score_plots": (4, ("scores",)),
     "scoring": (4, ("pipeline", "predictions", "scores", "takes")),
     "evaluation_sources": (4, ("takes",)),
-    "evaluation": (4, ("pipeline", "scores", "scoring", "takes")),
+    "evaluation": (4, ("backends", "pipeline", "scores", "scoring", "takes")),
     "evaluation_drawing": (4, ("evaluation", "evaluation_pictures", "score_plots", "scores", "takes")),
     "evaluation_runs": (
         4,

@@ -33,7 +33,8 @@ from lrhdr.cache import cache_dir
 from lrhdr.checks import InputError
 from lrhdr.export import OPSET, export_onnx, open_session
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
-from lrhdr.models.streaming import StreamingLRHDR, bf16_is_fast, supports
+from lrhdr.models.streaming import StreamingLRHDR, supports
+from lrhdr.nn.precision import bf16_is_fast
 
 BACKENDS = ("torch", "onnx", "compile")
 QUALITIES = ("best", "fast")
@@ -61,7 +62,7 @@ class BackendChoice:
 
     Attributes:
         backend: a name in `BACKENDS`.
-        quality: "best" (float32) or "fast" (bfloat16 convolutions).
+        quality: "best" (float32) or "fast" (bfloat16 convolutions, a cheaper search for motion).
     """
 
     backend: str = "torch"

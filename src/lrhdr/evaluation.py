@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from lrhdr.backends import BackendChoice
 from lrhdr.baselines import reference
 from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
@@ -65,6 +66,7 @@ def evaluate(
     frames: int | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    quality: str = "best",
     progress: Progress | None = None,
     keep: Keep | None = None,
     only: Container[FrameKey] | None = None,
@@ -92,6 +94,7 @@ def evaluate(
             with truth. None for all.
         seed: of the camera noise.
         device: where to compute.
+        quality: of the reconstruction, "best" or "fast" (`lrhdr.backends`).
         progress: called after every frame, with the clip's name and its share of the steps.
         keep: called for every frame and method.
         only: score only these frames.
@@ -115,11 +118,16 @@ def evaluate(
     check_available(judges)
     rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
     between = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
-    tools = {name: Reconstructor(method, between, device=device, name=name) for name, method in methods.items()}
+    common: dict[str, Any] = {
+        "interpolator": between,
+        "device": device,
+        "backend": BackendChoice(quality=quality),
+    }
+    tools = {name: Reconstructor(method, name=name, **common) for name, method in methods.items()}
     _check_exposures(tools, {s for clip in todo for s in schedules(clip, alternations)}, bool(outside))
     run = Scoring(
         tools=tools,
-        completer=Reconstructor(reference, between, device=device),
+        completer=Reconstructor(reference, **common),
         protocol=rules,
         judges=judges,
         display=display or Display(),
@@ -133,6 +141,7 @@ def evaluate(
         "seed": seed,
         "camera": asdict(recording),
         "interpolator": between.name,
+        "quality": quality,
         "frames": frames,
         "stops": [list(s) for s in alternations],
         "clips": {f"{c.group}/{c.name}": c.note for c in todo},

@@ -57,6 +57,7 @@ def score(
     frames: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    quality: str = "best",
     threads: int | None = None,
     worst: int = 3,
     plots: bool = True,
@@ -89,6 +90,7 @@ def score(
         frames: at most this many frames of each clip; None for all.
         seed: of the camera noise.
         device: where to compute.
+        quality: of the reconstruction, "best" or "fast", as in `lrhdr reconstruct`.
         threads: compute threads; None leaves them.
         worst: draw the worst frame of this many clips of each set, for networks and predictions (for all methods where
             there are none); 0 for no such sheets. These frames are reconstructed once more.
@@ -145,6 +147,7 @@ def score(
         "frames": frames,
         "seed": seed,
         "device": device,
+        "quality": quality,
         "display": screen,
         "predictions": outside,
     }

@@ -13,13 +13,14 @@ from torch import Tensor
 from lrhdr.backends import BackendChoice
 from lrhdr.baselines import completion
 from lrhdr.checks import InputError
-from lrhdr.interpolate import DISInterpolator, compact, complete_frames, complete_window
+from lrhdr.interpolate import DISInterpolator, compact, complete_frames, complete_window, get_interpolator
 from lrhdr.interpolate.base import GuidedInterpolator
 from lrhdr.interpolate.compact import CompactInterpolator, pair_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
 from lrhdr.interpolate.compact_steps import CompactSteps, Halves
 from lrhdr.interpolate.flow import dis, pixel_grid, to_arrays
 from lrhdr.interpolate.guided import clipped_luminance8
+from lrhdr.interpolate.polish import polish
 from lrhdr.pipeline import Reconstructor
 
 SMALL = CompactConfig(widths=(8, 8, 8), fine=8, features=4)
@@ -120,7 +121,10 @@ def test_flow_from_the_reference_is_taken_at_full_resolution(
     arrays = [to_arrays(x)[0] for x in (first, second)]
     own = clipped_luminance8(to_arrays(middle)[0], 1.0)
     grid = pixel_grid(64, 96)
-    flows = [dis(own, clipped_luminance8(x, 1.0), sparse=True, full=full) for x in arrays]
+    copies = [clipped_luminance8(x, 1.0) for x in arrays]
+    flows = [dis(own, copy, sparse=True, full=full) for copy in copies]
+    if not full:
+        flows = [polish(own, copy, flow) for copy, flow in zip(copies, flows, strict=True)]
     places = [(grid[0] + flow[..., 0], grid[1] + flow[..., 1]) for flow in flows]
     how = {"interpolation": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
     along = [cv2.remap(x, *place, **how) for x, place in zip(arrays, places, strict=True)]
@@ -147,12 +151,12 @@ def test_batch_equals_one_by_one() -> None:
 
 
 def test_quality_fast_takes_the_cheaper_search() -> None:
-    assert CompactInterpolator(network()).full
+    assert not CompactInterpolator(network()).fast
     own = CompactInterpolator(network(), "mine")
     for quality in ("best", "fast"):
         tool = Reconstructor(completion, own, backend=BackendChoice(quality=quality))
         assert isinstance(tool.interpolator, CompactInterpolator)
-        assert (tool.interpolator.name, tool.interpolator.full) == ("mine", quality == "best")
+        assert (tool.interpolator.name, tool.interpolator.fast) == ("mine", quality == "fast")
         assert isinstance(
             Reconstructor(completion, "dis", backend=BackendChoice(quality=quality)).interpolator, DISInterpolator
         )
@@ -252,3 +256,21 @@ def test_frames_may_be_integers(dtype: torch.dtype, white: int, size: tuple[int,
         expected = complete_window(torch.stack(floats)[None], exposures, interpolator)[0]
         assert len(made) == 1
         torch.testing.assert_close(made[0], expected[0], atol=1e-5, rtol=0.0)
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_bfloat16_gives_nearly_the_same(reference: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled network, flow searched alike: convolutions in bfloat16 move no pixel by more than noise would."""
+    own = get_interpolator("compact")
+    assert isinstance(own, CompactInterpolator)
+    first, middle, second = moving(4)
+    results = []
+    for half in (False, True):
+        monkeypatch.setattr(compact, "bf16_is_fast", lambda half=half: half)
+        faster = own.faster()
+        extra = {"reference": middle, "ratio": 4.0} if reference else {}
+        make = faster.complete if reference else faster
+        results.append(make(first, second, 0.5, gain=2.0, **extra))
+    error = (results[0] - results[1]).abs()
+    assert 0.0 < float(error.mean()) < 2e-3
+    assert float(error.max()) < 0.05

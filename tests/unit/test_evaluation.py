@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
@@ -141,6 +142,24 @@ def test_numbers_are_those_of_the_pipeline():
         radiance = torch.from_numpy(frame.radiance).permute(2, 0, 1)
         assert torch.equal(hdr, radiance)
         assert score == pytest.approx(float(psnr_mu(radiance[None], truth[None])))
+
+
+def test_quality_is_that_of_the_pipeline():
+    kept = {}
+
+    def keep(record, parts):
+        kept[record.index] = parts.hdr
+
+    moving = clip(size=(64, 96))
+    common = {"stops": (3,), "interpolator": "compact", "bounds": False, "keep": keep}
+    result = evaluate({"completion": BASELINES["completion"]}, [moving], quality="fast", **common)
+    assert result.settings["quality"] == "fast"
+    schedule = ExposureSchedule.from_stops((0, 3))
+    ldr = clip(size=(64, 96)).alternate(schedule, CameraConfig())
+    for quality, same in (("fast", True), ("best", False)):
+        tool = Reconstructor(BASELINES["completion"], "compact", backend=BackendChoice(quality=quality))
+        frames = [torch.from_numpy(f.radiance).permute(2, 0, 1) for f in tool.reconstruct(ldr, schedule)]
+        assert all(torch.allclose(frame, kept[i], atol=1e-6) for i, frame in enumerate(frames)) == same
 
 
 def test_a_networks_candidates_get_their_own_oracle():

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lrhdr.commands.options import EVALUATION_SETS, INTERPOLATORS, METHODS, Commands, add_command, add_compute
+from lrhdr.commands.options import (
+    EVALUATION_SETS,
+    INTERPOLATORS,
+    METHODS,
+    QUALITIES,
+    Commands,
+    add_command,
+    add_compute,
+)
 
 # Spelled out, because the registries import PyTorch; a test holds them equal.
 PROTOCOLS = ("default", "all-frames", "network-only", "field", "lrhdr-paper")
@@ -50,6 +58,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     method.add_argument(
         "--interpolator", choices=INTERPOLATORS, help="for all (default: the one that the weights were trained with)"
+    )
+    method.add_argument(
+        "--quality", choices=QUALITIES, default="best", help="of the reconstruction, as in lrhdr reconstruct"
     )
     method.add_argument(
         "--predictions", nargs="+", metavar="DIR", help="folders of EXR or HDR results of other methods; NAME=DIR"

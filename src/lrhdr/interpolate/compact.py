@@ -4,7 +4,7 @@ The network is in `compact_net.py`, its inference on CPUs and the full-resolutio
 file makes its motion input, brings any size to the network's grid, and puts the parts together.
 
 Flow from the reference is searched at all resolutions up to the full one (quality "fast" and very large frames: up to
-half of it); the network sees it halved, and the two guesses along it are
+half of it, then polished); the network sees it halved, and the two guesses along it are
 fetched along the unshrunken flow, in training too. Before the network was trained on it, full-resolution flow
 gained 1.0 to 1.1 dB on real HDR video, 1.1 to 2.0 dB on generated clips and 1.1 to 1.4 dB on linearised video (T
 domain, of the interpolated frame, 3 stops; one trial on a few frames per clip, made by hand). Frames are fetched with
@@ -15,7 +15,7 @@ most 0.06 dB lost on generated clips (one frame per clip, before the network was
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import cv2
@@ -38,12 +38,16 @@ from lrhdr.interpolate.flow import (
     to_arrays,
 )
 from lrhdr.interpolate.guided import clipped_luminance8
+from lrhdr.interpolate.polish import polish
 from lrhdr.lanes import share_out
+from lrhdr.nn.precision import bf16_is_fast
 from lrhdr.radiometry import WHITE, codes_to_float
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 FULL_PIXELS = 4_000_000
 """Pixels up to which the flow from the reference is searched at full resolution. Chosen by us, for memory: at 3840x2160
-two such flows take 2 GB more. What larger frames lose was not measured."""
+two such flows take 2 GB more. Larger frames have it searched up to half resolution and polished."""
 
 
 def _half(frame: Array) -> Array:
@@ -94,7 +98,7 @@ def _halved(flow: Array) -> Array:
 def _guided(first: Array, second: Array, reference: Array, ratio: float) -> list[Array]:
     """DIS flow from the reference to either frame, (H, W, 2) each."""
     own = _matched(reference, 1.0 / ratio)
-    return _flows([(own, _matched(frame, ratio)) for frame in (first, second)], full=True)
+    return _reference_flows([(own, _matched(frame, ratio)) for frame in (first, second)], fast=False)
 
 
 def _matched(frame: Array, ratio: float) -> NDArray[np.uint8]:
@@ -123,13 +127,19 @@ def _looked_at(
     return [halves[i] for i in sorted(halves)], [copies[i] for i in sorted(copies)]
 
 
-def _flows(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], *, full: bool = False) -> list[Array]:
-    """DIS flow of several pairs of 8-bit copies, in lanes (`lrhdr.lanes`); `full` as in `dis`, up to `FULL_PIXELS`."""
+def _reference_flows(pairs: Sequence[Pair], *, fast: bool) -> list[Array]:
+    """Flow of several pairs of full-resolution copies; see `CompactInterpolator` for `fast`."""
+    if fast or pairs[0][0].size > FULL_PIXELS:
+        return _flows(pairs, lambda a, b: polish(a, b, dis(a, b, sparse=True)))
+    return _flows(pairs, lambda a, b: dis(a, b, sparse=True, full=True))
+
+
+def _flows(pairs: Sequence[Pair], search: Callable[..., Array]) -> list[Array]:
+    """Flow of several pairs of 8-bit copies, in lanes (`lrhdr.lanes`)."""
     found: dict[int, Array] = {}
-    full = full and pairs[0][0].size <= FULL_PIXELS
 
     def estimate(index: int) -> None:
-        found[index] = dis(*pairs[index], sparse=True, full=full)
+        found[index] = search(*pairs[index])
 
     share_out([partial(estimate, i) for i in range(len(pairs))])
     return [found[i] for i in range(len(pairs))]
@@ -138,7 +148,7 @@ def _flows(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], *, full
 def _motion(first: Array, second: Array, guided: list[Array] | None, fraction: float, gain: float) -> Array:
     """The network's input from half-resolution frames and flow, or without flow from a reference."""
     raised = luminance8(first, gain), luminance8(second, gain)
-    flows = _flows([raised, raised[::-1]])
+    flows = _flows([raised, raised[::-1]], partial(dis, sparse=True))
     velocity, seen0, seen1 = intermediate(flows[0], flows[1], fraction)
     if guided is None:
         guided = [np.float32(-fraction) * velocity, np.float32(1.0 - fraction) * velocity]
@@ -154,22 +164,23 @@ class CompactInterpolator(DISInterpolator):
     Args:
         network: with weights; put into eval mode.
         name: recorded beside every result.
-        full: search the flow from the reference at full resolution, for frames up to `FULL_PIXELS`; else at half of it.
+        fast: search the flow from the reference up to half resolution and polish it, as for frames above `FULL_PIXELS`;
+            compute the convolutions in bfloat16 where the CPU multiplies it.
     """
 
     takes_codes = True
     """Frames may be uint8 or uint16 as a file held them; the result is float32."""
 
-    def __init__(self, network: CompactNet, name: str = "compact", *, full: bool = True) -> None:
+    def __init__(self, network: CompactNet, name: str = "compact", *, fast: bool = False) -> None:
         self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.name = name
-        self.full = full
+        self.fast = fast
         self._steps: CompactSteps | None = None
         self._key: tuple[int, ...] = ()
 
     def faster(self) -> CompactInterpolator:
-        """The same for quality "fast": the flow from the reference searched at half resolution."""
-        return CompactInterpolator(self.network, self.name, full=False)
+        """The same for quality "fast"; see the class."""
+        return CompactInterpolator(self.network, self.name, fast=True)
 
     def __call__(self, first: Tensor, second: Tensor, fraction: float, *, gain: float = 1.0) -> Tensor:
         """Interpolate without a reference; see `Interpolator` for the arguments.
@@ -225,7 +236,9 @@ class CompactInterpolator(DISInterpolator):
         Arrays of full frames are made when they are needed and not held beside the network: they are the peak.
         """
         halves, copies = _looked_at(pair, reference, missing, ratio)
-        guided = None if reference is None else _flows([(copies[2], copies[i]) for i in (0, 1)], full=self.full)
+        guided = None
+        if reference is not None:
+            guided = _reference_flows([(copies[2], copies[i]) for i in (0, 1)], fast=self.fast)
         del copies
         small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(halves[0], halves[1], small, fraction, gain)
@@ -252,7 +265,8 @@ class CompactInterpolator(DISInterpolator):
             # A tensor's version counts its changes in place: a trainer may go on with the network.
             key = tuple(0 if x.is_inference() else x._version for x in states)
             if self._steps is None or self._key != key:
-                self._steps, self._key = CompactSteps(self.network), key
+                dtype = torch.bfloat16 if self.fast and bf16_is_fast() else torch.float32
+                self._steps, self._key = CompactSteps(self.network, dtype), key
             return self._steps(seen)
         device = states[0].device
 

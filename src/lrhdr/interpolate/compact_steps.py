@@ -74,11 +74,13 @@ class CompactSteps:
 
     Args:
         network: in eval mode, on the CPU.
+        dtype: of the convolutions and of the maps between them; flow, fetches and votes are float32 in any case.
     """
 
-    def __init__(self, network: CompactNet) -> None:
+    def __init__(self, network: CompactNet, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
         self.convs = {
-            name: RowConv(m, torch.float32, multiple=8 if name == "g3" else 1)
+            name: RowConv(m, dtype, multiple=8 if name == "g3" else 1)
             for name, m in network.named_modules()
             if isinstance(m, nn.Conv2d)
         }
@@ -108,12 +110,13 @@ class CompactSteps:
     def _coarse(self, planes: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """`CompactNet._coarse` of planar (25, h, w); planar (12, h, w) and (features, h, w)."""
         first = self.convs["inp"]
-        bias = first.bias + self.code(code)[0]
+        bias = first.bias + self.code(code)[0].to(self.dtype)
+        planes = planes.to(self.dtype)
         high, wide = planes.shape[1] // 2, planes.shape[2] // 2
-        sink = RowBuffer(high, wide, len(bias))
+        sink = RowBuffer(high, wide, len(bias), dtype=self.dtype)
 
         def enter(begin: int, end: int) -> None:
-            source, own = RowBuffer(high, wide, 4 * len(planes), _STRIP + 4), sink.lane(begin)
+            source, own = RowBuffer(high, wide, 4 * len(planes), _STRIP + 4, self.dtype), sink.lane(begin)
             source.reset(max(begin - 1, 0))
             last = min(end + 1, high)  # the convolution looks one row beyond
             for start, stop in strips(last, _STRIP, source.end):
@@ -208,20 +211,20 @@ class CompactSteps:
         _, height, width = flows.shape
         first, second, last = (self.convs[name] for name in ("g1", "g2", "g3"))
         widths = (sum(len(g) for g in groups), len(first.bias), len(second.bias))
-        source, middle, sink = (RowBuffer(height, width, c, _STRIP + 8) for c in widths)
+        source, middle, sink = (RowBuffer(height, width, c, _STRIP + 8, self.dtype) for c in widths)
         # Three convolutions look three rows beyond these.
         for reach, buffer in ((3, source), (2, middle), (1, sink)):
             buffer.reset(max(begin - reach, 0))
         given = begin
         for start, stop in strips(min(end + 3, height), _STRIP, source.end):
-            interleave(torch.cat([g[:, start:stop] for g in groups]), source.extend(stop - start))
+            interleave(torch.cat([g[:, start:stop] for g in groups]).to(self.dtype), source.extend(stop - start))
             advance(first, source, middle)
             source.drop(first.needs(middle.end))
             advance(second, middle, sink)
             middle.drop(second.needs(sink.end))
             ready = min(last.ready(sink), end)
             if ready > given:
-                rows = last(sink, given, ready)[..., : 4 + GUESSES]
+                rows = last(sink, given, ready)[..., : 4 + GUESSES].float()
                 planes = torch.empty(rows.shape[2], ready - given, width)
                 deinterleave(rows, planes)
                 flows[:, given:ready] += planes[:4]

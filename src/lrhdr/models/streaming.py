@@ -75,12 +75,6 @@ def supports(model: LRHDR) -> bool:
     return on_cpu and known and apswf_rows.supports(model.apswf)
 
 
-def bf16_is_fast() -> bool:
-    """Whether this CPU multiplies bfloat16 (AVX-512 BF16 or AMX); without, bfloat16 is slower than float32."""
-    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(bool(test()) for test in tests if test is not None)
-
-
 class _Workspace:
     """Memory and weights of one thread for one frame size."""
 
@@ -156,7 +150,7 @@ class StreamingLRHDR:
 
     Args:
         model: in eval mode, for which `supports` holds.
-        precision: "fp32", or "bf16" (see `bf16_is_fast`) for the convolutions and the maps between them.
+        precision: "fp32", or "bf16" (see `lrhdr.nn.precision`) for the convolutions and the maps between them.
         strip: rows per strip, a multiple of 8; chosen by the width when not given.
 
     Raises:

@@ -24,7 +24,7 @@ _DAMPING = 1.0  # added to the mean squared gradient, (8-bit levels per px)^2: w
 _ROBUST = 20.0  # 8-bit levels of difference at which a pixel counts half
 _MOST = 1.0  # px of the longest shift
 _TAPS = 9  # of the window, at half resolution
-_REACH = 10  # rows that a strip's result looks beyond it: the window, the gradient's one, half resolution's one
+_REACH = 12  # rows, even, that a strip's result looks beyond it: window, gradient, what half resolution adds
 _STRIP = 96  # rows at once: what they make fits the cache
 _GRADIENT = 1.0 / 64.0  # Scharr's weights, which sum to 32, on the sum of two images, per px
 
@@ -38,12 +38,16 @@ def polish(first: NDArray[np.uint8], second: NDArray[np.uint8], flow: Array) -> 
         flow: (H, W, 2), first -> second, pixels, x first.
 
     Returns:
-        The flow plus shifts of at most 1 pixel, new.
+        `flow`, to which shifts of at most 1 pixel were added.
     """
-    out = np.empty_like(flow)
-    for start, stop in strips(len(flow), _STRIP):
-        out[start:stop] = _polish_rows(first, second, flow, start, stop)
-    return out
+    height = len(flow)
+    above = flow[:0]  # rows before the strip, as they were given
+    for start, stop in strips(height, _STRIP):
+        low = start - len(above)
+        around = np.concatenate((above, flow[start : stop + _REACH]))
+        above = flow[stop - _REACH : stop].copy()
+        flow[start:stop] += _shift(first, second, around, low)[start - low : stop - low]
+    return flow
 
 
 def _float(array: NDArray[Any]) -> Array:
@@ -51,25 +55,25 @@ def _float(array: NDArray[Any]) -> Array:
     return np.asarray(array, dtype=np.float32)
 
 
-def _polish_rows(first: NDArray[np.uint8], second: NDArray[np.uint8], flow: Array, start: int, stop: int) -> Array:
-    """`polish` for some rows; `start` is even."""
-    height, width = first.shape
-    low, high = max(start - _REACH, 0), min(stop + _REACH, height)
-    places = np.empty((high - low, width, 2), dtype=np.float32)
+def _shift(first: NDArray[np.uint8], second: NDArray[np.uint8], flow: Array, low: int) -> Array:
+    """The shift to add to some rows of flow, from row `low` on, an even one."""
+    height, width = flow.shape[:2]
+    own = first[low : low + height]
+    places = np.empty_like(flow)
     places[..., 0] = np.arange(width, dtype=np.float32)
-    places[..., 1] = np.arange(low, high, dtype=np.float32)[:, None]
-    places += flow[low:high]
+    places[..., 1] = np.arange(low, low + height, dtype=np.float32)[:, None]
+    places += flow
     fetched = cv2.remap(second, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    both = cv2.add(fetched, first[low:high], dtype=cv2.CV_16S)
+    both = cv2.add(fetched, own, dtype=cv2.CV_16S)
     across, down = (_float(cv2.Scharr(both, cv2.CV_32F, *axis, scale=_GRADIENT)) for axis in ((1, 0), (0, 1)))
-    left = _float(cv2.subtract(fetched, first[low:high], dtype=cv2.CV_32F))
+    left = _float(cv2.subtract(fetched, own, dtype=cv2.CV_32F))
     count = left * left
     count *= np.float32(1.0 / _ROBUST**2)
     count += np.float32(1.0)
     np.divide(np.float32(1.0), count, out=count)
     counted_across, counted_down = count * across, np.multiply(count, down, out=count)
     taps = cv2.getGaussianKernel(_TAPS, _SIGMA / 2.0, cv2.CV_32F)
-    size = -(-width // 2), -(-(high - low) // 2)
+    size = -(-width // 2), -(-height // 2)
     product = np.empty_like(left)
 
     def mean(a: Array, b: Array) -> Array:
@@ -90,5 +94,4 @@ def _polish_rows(first: NDArray[np.uint8], second: NDArray[np.uint8], flow: Arra
     np.divide(np.float32(_MOST), length, out=length)
     x *= length
     y *= length
-    shift = cv2.resize(cv2.merge([x, y]), (width, high - low), interpolation=cv2.INTER_LINEAR)
-    return _float(flow[start:stop] + shift[start - low : stop - low])
+    return _float(cv2.resize(cv2.merge([x, y]), (width, height), interpolation=cv2.INTER_LINEAR))

@@ -3,7 +3,8 @@
 `Reconstructor` takes gamma-encoded LDR frames one by one and yields one linear HDR frame per input frame, the first and
 the last included, holding no more frames than the windows in progress need. Command line, evaluation and demo all go
 through it, so that a reported number is what a user gets; it holds the only pre- and post-processing of the package.
-With `at_once`, frames are computed in threads beside each other and beside their decoding, bit for bit as one by one.
+With `at_once`, frames are computed in threads beside each other and beside their decoding, bit for bit as one by one,
+but for the first of a video (`OPENING_LANES`).
 
 Input: (H, W, 3) numpy (uint8, uint16, float) or (3, H, W) torch, RGB, gamma-encoded (2.2). Output: linear radiance,
 1.0 = saturation of the shortest exposure of the schedule, finite and >= 0.
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,10 @@ DEFAULT_INTERPOLATOR = "compact"
 
 MOST_THREADS = 1024
 """Chosen by us: PyTorch takes any number and dies of one that the machine cannot start."""
+
+OPENING_LANES = 2
+"""Lanes (`lrhdr.lanes`) in which the first frame of a video is computed, before frames are computed at once: who starts
+a run waits for it. The number does not follow the cores, for the last bits of the result follow the number."""
 
 OVERLAP = 64
 """Pixels that tiles share. Chosen by us: the compact network's convolutions see about as far."""
@@ -357,6 +363,12 @@ class Reconstructor:
         threads = self.threads
         start = None if threads is None else partial(torch.set_num_threads, threads)  # threads have counts of their own
         with one_cv2_thread():  # process-wide, so it must not change while threads are at work
+            head = next(windows, None) if self._lean else None
+            if head is not None and head[0].index == 0:
+                lanes = max(OPENING_LANES, threads or 1)
+                yield from in_order(self._reconstruct_one, [head], 1, partial(torch.set_num_threads, lanes))
+            elif head is not None:
+                windows = chain((head,), windows)
             yield from in_order(self._reconstruct_one, windows, self.at_once, start)
 
     def _windows(

@@ -103,6 +103,36 @@ def test_memory_of_large_frames_is_given_back_and_changes_next_to_nothing(monkey
         assert tool.method._local.workspace is None
 
 
+@pytest.mark.parametrize(("at_once", "threads"), [(1, 1), (2, 1), (1, 3)])
+def test_the_first_frame_of_a_video_is_computed_in_lanes(
+    at_once: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frame 0 alone, in two lanes at least, whatever the cores; no other frame, where a run goes on in the middle."""
+    seen: dict[int, int] = {}
+    original = Reconstructor._reconstruct_one
+
+    def spy(self: Reconstructor, window: Any) -> Any:
+        seen[window.index] = torch.get_num_threads()
+        return original(self, window)
+
+    monkeypatch.setattr(Reconstructor, "_reconstruct_one", spy)
+    tool = Reconstructor(network(), "average", at_once=at_once, threads=threads)
+    for first, skip, opening in ((0, (), True), (0, (0,), False), (6, (), False)):
+        seen.clear()
+        indices = [o.index for o in tool.reconstruct(clip(5), TWO, first=first, skip=skip)]
+        assert list(seen) == indices == list(range(first + (not opening), first + 5))
+        assert list(seen.values()) == [max(2, threads) if i == 0 else threads for i in indices]
+
+
+def test_the_first_frame_is_the_same_in_lanes_but_for_rounding() -> None:
+    frames = clip(3, 160, 64)
+    one, several = (
+        next(iter(Reconstructor(network(), "average", at_once=n, threads=1).reconstruct(frames, TWO)))
+        for n in (None, 2)
+    )
+    np.testing.assert_allclose(several.radiance, one.radiance, rtol=1e-4, atol=1e-6)
+
+
 def test_frames_at_once_skip_and_report_errors_as_one_by_one() -> None:
     frames = clip(8)
     some = Reconstructor(network(), "average", at_once=2).reconstruct(frames, TWO, skip={0, 3})

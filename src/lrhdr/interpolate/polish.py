@@ -1,9 +1,9 @@
 """One step of Lucas and Kanade (IJCAI 1981) at full resolution on flow that was searched up to half of it.
 
 DIS searched up to full resolution takes nearly four times what it takes up to half. Where that is too much, this step
-brings 20 to 65 % of what the finer search gains, for a tenth of its price (`docs/speed.md`). The second frame is fetched
-along the flow; what is left between it and the first is explained, by least squares over a Gaussian window, by a
-further shift. Pixels that no small shift explains (clipped in one copy, hidden) count little.
+brings 20 to 65 % of what the finer search gains, for a tenth of its price (`docs/speed.md`). The second frame is
+fetched along the flow; what is left between it and the first is explained, by least squares over a Gaussian window, by
+a further shift. Pixels that no small shift explains (clipped in one copy, hidden) count little.
 """
 
 from __future__ import annotations

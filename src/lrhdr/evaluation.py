@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -118,16 +119,12 @@ def evaluate(
     check_available(judges)
     rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
     between = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
-    common: dict[str, Any] = {
-        "interpolator": between,
-        "device": device,
-        "backend": BackendChoice(quality=quality),
-    }
-    tools = {name: Reconstructor(method, name=name, **common) for name, method in methods.items()}
+    build = partial(Reconstructor, interpolator=between, device=device, backend=BackendChoice(quality=quality))
+    tools = {name: build(method, name=name) for name, method in methods.items()}
     _check_exposures(tools, {s for clip in todo for s in schedules(clip, alternations)}, bool(outside))
     run = Scoring(
         tools=tools,
-        completer=Reconstructor(reference, **common),
+        completer=build(reference),
         protocol=rules,
         judges=judges,
         display=display or Display(),

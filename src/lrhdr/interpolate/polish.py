@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from lrhdr.interpolate.flow import Array
 from lrhdr.nn.rows import strips
 
-# Chosen by us, on held-out windows of two and three exposures: wider windows gained on phone HDR what they lost on
-# linearised video; four times the damping lost everywhere.
+# Chosen by us, on held-out windows of two and three exposures. Wider windows, four times the damping and smaller robust
+# differences gained up to 0.06 dB on phone HDR and lost up to 0.08 elsewhere; the other way round it was the reverse.
 _SIGMA = 2.5  # px of the window
 _DAMPING = 1.0  # added to the mean squared gradient, (8-bit levels per px)^2: where there is no structure, no shift
 _ROBUST = 20.0  # 8-bit levels of difference at which a pixel counts half

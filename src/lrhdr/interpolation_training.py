@@ -55,7 +55,8 @@ class InterpolationTrainConfig:
         output: run folder.
         name: of the weights file.
         network: changes to `CompactConfig`.
-        init_from: weights (of the bundled ones by name, or a file) to start from; "" for random ones.
+        init_from: weights (of the bundled ones by name, or a file) to start from, also of a narrower network; "" for
+            random ones.
         steps: optimiser steps in all.
         batch: pairs per step.
         crop: side of the square crops, px, a multiple of 4.
@@ -320,8 +321,36 @@ def save_interpolator(path: Path, network: CompactNet, settings: dict[str, Any],
         save_file(state, temporary, metadata=metadata)
 
 
+def widened(network: CompactNet, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a narrower network of the same shape, put into those of a wider one: it gives the same result.
+
+    The channels that are new start as `network` has them, and nothing that was there looks at them yet. Tensors that do
+    not fit (`features` must be the same) are handed on as they are, for `load_into` to name.
+
+    Args:
+        network: the wider one, as initialised.
+        tensors: of the narrower one.
+
+    Returns:
+        Tensors of the wider network's shapes.
+    """
+    made = dict(tensors)
+    for name, fresh in network.state_dict().items():
+        given = tensors.get(name)
+        if given is None or given.ndim != fresh.ndim or any(given.shape[i] > n for i, n in enumerate(fresh.shape)):
+            continue
+        if name in ("inp.weight", "g1.weight") and given.shape[1] != fresh.shape[1]:  # they look at several things
+            continue
+        wider = fresh.clone()
+        if fresh.ndim > 1:
+            wider[: len(given), given.shape[1] :] = 0.0
+        wider[tuple(slice(n) for n in given.shape)] = given.to(wider)
+        made[name] = wider
+    return made
+
+
 def _start_from(network: CompactNet, source: str) -> None:
-    """Give a network the weights of a file, or of a bundled one by its name.
+    """Give a network the weights of a file, or of a bundled one by its name; those of a narrower one are widened.
 
     Raises:
         InputError: no such file.
@@ -331,7 +360,7 @@ def _start_from(network: CompactNet, source: str) -> None:
     path = bundled if bundled.is_file() else Path(source)
     if not path.is_file():
         raise InputError(f"init_from = {source!r}: no such weights file")
-    load_into(network, read_stored(path)[1], str(path))
+    load_into(network, widened(network, read_stored(path)[1]), str(path))
 
 
 def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[str], None] | None = None) -> Path:

@@ -27,6 +27,7 @@ from lrhdr.interpolation_training import (
     need,
     run_network,
     train_interpolator,
+    widened,
 )
 from samples import write_cache
 
@@ -136,10 +137,30 @@ def test_a_run_may_start_from_weights(tmp_path: Path) -> None:
     second = load_file(train_interpolator(still))
     for key, value in load_file(first).items():
         torch.testing.assert_close(second[key], value, atol=1e-6, rtol=0.0)
+    wider = tiny(cache, tmp_path / "wider", init_from=str(first), network=CompactConfig((8, 4, 12), 6, 2), steps=1)
+    assert tuple(load_file(train_interpolator(wider))["e3.0.conv1.weight"].shape) == (12, 12, 3, 3)
     with pytest.raises(InputError, match="no such weights file"):
         train_interpolator(tiny(cache, tmp_path / "third", init_from=str(tmp_path / "nothing.safetensors")))
+    with pytest.raises(WeightsError, match=r"1 of another shape: g1\.weight"):
+        train_interpolator(replace(wider, output=str(tmp_path / "other"), network=CompactConfig((8, 4, 12), 6, 3)))
     with pytest.raises(WeightsError, match="do not fit"):
         train_interpolator(tiny(cache, tmp_path / "fourth", init_from="compact"))
+
+
+def test_a_wider_network_begins_as_the_narrower_one() -> None:
+    """Channels that are new change nothing yet, and learn: they are looked at by weights that have a gradient."""
+    torch.manual_seed(0)
+    narrow, wide = CompactNet(CompactConfig((4, 4, 4), 4, 2)), CompactNet(CompactConfig((8, 4, 12), 6, 2))
+    with torch.no_grad():
+        for parameter in narrow.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    wide.load_state_dict(widened(wide, narrow.state_dict()))
+    pair = _batched(moving_pair())
+    (before, _), (after, loss) = (run_network(network, pair) for network in (narrow, wide))
+    torch.testing.assert_close(after, before, atol=1e-6, rtol=0.0)
+    loss.backward()
+    assert wide.out.weight.grad is not None
+    assert float(wide.out.weight.grad[:, 4:].abs().max()) > 0.0
 
 
 def test_a_cache_gains_motion_once(tmp_path: Path) -> None:

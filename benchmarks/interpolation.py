@@ -46,13 +46,14 @@ from lrhdr import __version__
 from lrhdr.camera import CameraConfig, expose
 from lrhdr.checks import WeightsError
 from lrhdr.colour import CHROMATICITIES, convert_primaries
-from lrhdr.interpolate import FasterInterpolator, GuidedInterpolator, Interpolator, get_interpolator
+from lrhdr.interpolate import GuidedInterpolator, Interpolator, TunableInterpolator, get_interpolator
 from lrhdr.interpolate.film import Film, FilmInterpolator
 from lrhdr.interpolate.film_config import FilmConfig
 from lrhdr.interpolate.flow import dis_flow
 from lrhdr.io.images import read_hdr
 from lrhdr.io.video import VideoReader
 from lrhdr.metrics import psnr, ssim
+from lrhdr.nn.precision import bf16_is_fast
 from lrhdr.pipeline import set_threads
 from lrhdr.randomness import torch_generator
 from lrhdr.tonemap import mu_law
@@ -260,9 +261,8 @@ def build(name: str) -> Interpolator | None:
         return FilmInterpolator(Film(FilmConfig.preset(UNTRAINED[name])), name)
     try:
         interpolator = get_interpolator(FASTER.get(name, name))
-        if name in FASTER:
-            assert isinstance(interpolator, FasterInterpolator)
-            interpolator = interpolator.faster()
+        if isinstance(interpolator, TunableInterpolator):  # as in use
+            interpolator = interpolator.tuned(fast=name in FASTER, half=bf16_is_fast())
         return interpolator
     except WeightsError as error:
         print(error, file=sys.stderr)

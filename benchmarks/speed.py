@@ -16,7 +16,8 @@ in the JSON. Frames are blurred noise that moves 3 px per frame, alternating in 
   `Reconstructor(at_once=...)`, divided by 4. The yardstick on two cores is the better of one frame on both and two
   frames at once, one core each.
 - The yardstick is a network of HDRFlow's layer sizes (`yardstick.py`), without reading, writing or any preparation of
-  frames beyond its own; in the faster of channels_last and planar.
+  frames beyond its own; in float32, as published, in the faster of channels_last and planar. Where the processor
+  multiplies bfloat16, which our convolutions use there, it is also timed under autocast to bfloat16.
 - Multiply-adds are counted, for our network by `lrhdr.cost` and for the interpolator's by PyTorch's counter; optical
   flow, warps, radiometry and the vote are not in them, their time is. GFLOP/s is twice the multiply-adds over the time.
 - The peak is the best of a 2048 x 2048 matrix product and of a 3x3 convolution of 128 channels at 256x256, because
@@ -117,22 +118,26 @@ def network_rows(groups: list[Group], repeats: int) -> list[dict[str, Any]]:
                 kind="ours",
                 backend=backend,
                 quality=quality,
+                precision=precision,
                 **({} if at_once is None else {"at_once": at_once}),
                 **base,
             )
-            for backend, quality, at_once in group.rows
+            for backend, quality, precision, at_once in group.rows
         ]
-        rows += [Row(kind="yardstick", layout=layout, **base) for layout in faster_layouts(results, group)]
+        layouts = faster_layouts(results, group)
+        rows += [Row(kind="yardstick", layout=layout, precision="fp32", **base) for layout in layouts]
+        if len(layouts) == 1 and bf16_is_fast():
+            rows.append(Row(kind="yardstick", layout=layouts[0], precision="bf16", **base))
         for _ in range(repeats):
             for row in rows:
                 row.run()
         results += [row.close() for row in rows]
         for result in results[-len(rows) :]:
-            label = result.get("layout") or f"{result['backend']} {result['quality']}"
+            label = f"{result.get('layout') or result['backend'] + ' ' + result['quality']} {result['precision']}"
             seconds = result["values"]["frame"]["median"]
             size = "x".join(map(str, group.size))
             print(
-                f"{size} {group.exposures} exp {group.cores} core(s) {result['kind']:9} {label:14} {seconds:.3f} s",
+                f"{size} {group.exposures} exp {group.cores} core(s) {result['kind']:9} {label:20} {seconds:.3f} s",
                 flush=True,
             )
     return results
@@ -143,7 +148,8 @@ def faster_layouts(results: list[dict[str, Any]], group: Group) -> tuple[str, ..
     known = {
         r["layout"]: r["values"]["frame"]["median"]
         for r in results
-        if r["kind"] == "yardstick" and (r["exposures"], r["cores"]) == (group.exposures, group.cores)
+        if (r["kind"], r.get("precision")) == ("yardstick", "fp32")
+        and (r["exposures"], r["cores"]) == (group.exposures, group.cores)
     }
     return (min(known, key=lambda layout: known[layout]),) if known and group.layouts else group.layouts
 
@@ -162,7 +168,7 @@ def end_to_end(run: EndToEnd) -> dict[str, Any]:
         for i, frame in enumerate(clip(height, width, frames, schedule.relative)):
             write_png(source / f"frame.{i:04d}.png", frame)
         command = [sys.executable, "-m", "lrhdr", "reconstruct", str(source), "-o", str(target)]
-        command += ["--stops", ",".join(f"{s:g}" for s in stops(n)), "--quality", quality]
+        command += ["--stops", ",".join(f"{s:g}" for s in stops(n)), "--quality", quality, "--precision", run.precision]
         code = (
             "import os, sys; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, "
             f"sorted(os.sched_getaffinity(0))[:{cores}]); os.execv(sys.argv[1], sys.argv[1:])"
@@ -182,16 +188,19 @@ def end_to_end(run: EndToEnd) -> dict[str, Any]:
     each = (times[-1] - times[cores - 1]) / (len(times) - cores)
     first = times[0] - started
     print(
-        f"end to end {width}x{height} {n} exp {cores} core(s) {quality}: {each:.3f} s, first {first:.2f} s", flush=True
+        f"end to end {width}x{height} {n} exp {cores} core(s) {quality} {run.precision}: {each:.3f} s,"
+        f" first {first:.2f} s",
+        flush=True,
     )
     return {
         "size": list(run.size), "exposures": n, "cores": cores, "frames": frames, "quality": quality,
-        "seconds": each, "first": first, "total": total, "peak_gib": usage.ru_maxrss / 2**20,
+        "precision": run.precision, "seconds": each, "first": first, "total": total,
+        "peak_gib": usage.ru_maxrss / 2**20,
     }  # fmt: skip
 
 
-def fast_quality() -> dict[str, float]:
-    """What quality "fast" costs on the bundled clip, PSNR_T in dB over the frames that have a truth."""
+def clip_quality() -> dict[str, float]:
+    """What "fast" and bfloat16 cost on the bundled clip, PSNR_T in dB over the frames that have a truth."""
     from lrhdr.backends import BackendChoice
     from lrhdr.demo import CLIP, load_truth, mean_psnr_mu
     from lrhdr.io.sources import open_frames
@@ -202,13 +211,15 @@ def fast_quality() -> dict[str, float]:
     schedule = find_schedule(source, str(CLIP), RunOptions())
     skip = set(range(source.n_frames)) - set(truth)
     frames = {}
-    for quality in ("best", "fast"):
-        choice = BackendChoice("torch", quality)
+    ways = {
+        "best": BackendChoice(), "fast": BackendChoice(quality="fast"), "fp32": BackendChoice(precision="fp32")
+    }  # fmt: skip
+    for name, choice in ways.items():
         tool = Reconstructor.from_pretrained(f"compact-{schedule.n_exposures}exp", backend=choice, at_once=1)
-        frames[quality] = {o.index: o.radiance for o in tool.reconstruct(source, schedule, skip=skip)}
+        frames[name] = {o.index: o.radiance for o in tool.reconstruct(source, schedule, skip=skip)}
     return {
-        "best": mean_psnr_mu(frames["best"], truth), "fast": mean_psnr_mu(frames["fast"], truth),
-        "between": mean_psnr_mu(frames["fast"], frames["best"]), "frames": len(truth),
+        **{name: mean_psnr_mu(found, truth) for name, found in frames.items()},
+        "between": mean_psnr_mu(frames["best"], frames["fp32"]), "frames": len(truth),
     }  # fmt: skip
 
 
@@ -290,7 +301,7 @@ def main() -> None:
     result["peak_gflops"] = peaks(repeats, tuple(scope.cores))
     result["rows"] = network_rows(network_groups(scope), repeats)
     result["end_to_end"] = [end_to_end(run) for run in end_to_end_runs(scope)]
-    result["fast"] = fast_quality()
+    result["clip"] = clip_quality()
     result["load"] = {"before": before[0], "after": os.getloadavg()[0], "seconds": time.time() - started}
     print(render(result))
     print(summary(result))

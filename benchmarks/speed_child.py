@@ -88,9 +88,9 @@ def ours(row: dict[str, Any]) -> tuple[Measure, dict[str, Any]]:
         torch.set_num_threads(plan.threads)
         method = TorchMethod(model, torch.device("cpu"), compiled=False, half=False)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        choice = None
+        choice = BackendChoice(precision="fp32")
     else:
-        choice = BackendChoice(row["backend"], row["quality"])
+        choice = BackendChoice(row["backend"], row["quality"], row["precision"])
     reconstructor = Reconstructor(
         method,
         record.interpolator,
@@ -152,7 +152,7 @@ def yardstick(row: dict[str, Any]) -> tuple[Measure, dict[str, Any]]:
     window, exposures = torch.rand(1, 2 * n - 1, 3, h, w), torch.tensor([[1.0, 8.0, 4.0, 1.0, 8.0][: 2 * n - 1]])
 
     def once() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=row["precision"] == "bf16"):
             model(window, exposures)
 
     def measure() -> dict[str, float]:

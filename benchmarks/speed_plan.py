@@ -10,17 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Size = tuple[int, int]
 
 SIZES: tuple[Size, ...] = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
 MAIN: Size = (1280, 720)
-"""The size of the targets: the slowest backends and "fast" end to end are timed here only."""
+"""The size of the targets: the slowest backends, float32 on request, and "fast" end to end are timed here only."""
 LARGE = 1920 * 1080
 """Pixels above which only backend torch is measured: the others and the yardstick hold whole full-resolution maps."""
 LAYOUTS = ("channels_last", "planar")
 BACKENDS = ("torch", "onnx", "compile", "plain")
 """As of `lrhdr reconstruct`; "plain" is the network layer by layer over whole maps, for comparison only."""
+
+
+class Way(NamedTuple):
+    """How a network is run.
+
+    Attributes:
+        backend: in `BACKENDS`.
+        quality: "best" or "fast".
+        precision: "auto" or "fp32".
+        at_once: frames at once where these are not the package's own choice.
+    """
+
+    backend: str
+    quality: str = "best"
+    precision: str = "auto"
+    at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +69,14 @@ class Group:
         size: (width, height).
         exposures: number of them.
         cores: number of them.
-        rows: backend, quality, and frames at once where these are not the package's own choice.
+        rows: the ways to run our network.
         layouts: of the yardstick, to be measured if they are the faster one so far; empty for none.
     """
 
     size: Size
     exposures: int
     cores: int
-    rows: tuple[tuple[str, str, int | None], ...]
+    rows: tuple[Way, ...]
     layouts: tuple[str, ...]
 
 
@@ -73,6 +90,7 @@ class EndToEnd:
         cores: number of them.
         frames: of the clip.
         quality: "best" or "fast".
+        precision: "auto" or "fp32".
     """
 
     size: Size
@@ -80,24 +98,27 @@ class EndToEnd:
     cores: int
     frames: int
     quality: str
+    precision: str = "auto"
 
 
 def _pixels(size: Size) -> int:
     return size[0] * size[1]
 
 
-def _rows(scope: Scope, size: Size, exposures: int, cores: int) -> tuple[tuple[str, str, int | None], ...]:
+def _rows(scope: Scope, size: Size, exposures: int, cores: int) -> tuple[Way, ...]:
     large = _pixels(size) > LARGE
-    rows: list[tuple[str, str, int | None]] = []
+    rows: list[Way] = []
     if "torch" in scope.backends:
-        rows += [("torch", quality, None) for quality in ("best", "fast")]
+        rows += [Way("torch"), Way("torch", "fast")]
+        if scope.full or size == MAIN:
+            rows.append(Way("torch", precision="fp32"))
         if cores > 1 and not large and (scope.full or size == MAIN):  # what frames at once gain over threads in a frame
-            rows.append(("torch", "best", 1))
+            rows.append(Way("torch", at_once=1))
     if "onnx" in scope.backends and not large:
-        rows.append(("onnx", "best", None))
+        rows.append(Way("onnx"))
     # The compiler takes a minute per shape; layer by layer a frame takes twice as long.
     once = size == MAIN and exposures == min(scope.exposures) and cores == 1
-    rows += [(name, "best", None) for name in ("compile", "plain") if name in scope.backends and not large and once]
+    rows += [Way(name) for name in ("compile", "plain") if name in scope.backends and not large and once]
     return tuple(rows)
 
 
@@ -126,7 +147,8 @@ def end_to_end_runs(scope: Scope) -> list[EndToEnd]:
                 if larger and cores != max(scope.cores) and not scope.full:
                     continue
                 frames = max(4, -(-scope.frames // share // cores) * cores)
-                for quality in ("best", "fast"):
-                    if quality == "best" or size == MAIN:
-                        runs.append(EndToEnd(size, exposures, cores, frames, quality))
+                runs.append(EndToEnd(size, exposures, cores, frames, "best"))
+                if size == MAIN:
+                    runs.append(EndToEnd(size, exposures, cores, frames, "fast"))
+                    runs.append(EndToEnd(size, exposures, cores, frames, "best", "fp32"))
     return runs

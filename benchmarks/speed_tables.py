@@ -28,9 +28,9 @@ def _cores(count: int) -> str:
     return f"{count} core{'s' if count > 1 else ''}"
 
 
-def best_yardstick(result: dict[str, Any], like: dict[str, Any]) -> dict[str, Any] | None:
+def best_yardstick(result: dict[str, Any], like: dict[str, Any], precision: str = "fp32") -> dict[str, Any] | None:
     """The yardstick's row of the same size, exposures and cores, in its faster layout; None where it was not run."""
-    rows = [r for r in result["rows"] if r["kind"] == "yardstick" and _same(r, like)]
+    rows = [r for r in result["rows"] if (r["kind"], r["precision"]) == ("yardstick", precision) and _same(r, like)]
     return min(rows, key=_median, default=None)
 
 
@@ -56,6 +56,7 @@ def render(result: dict[str, Any]) -> str:
         other = best_yardstick(result, r)
         beside = ["–", "–"] if other is None else [f"{_median(other):.2f}", f"{seconds / _median(other):.2f}"]
         name = r["backend"] + (", fast" if r["quality"] == "fast" else "")
+        name += ", float32" if r["precision"] == "fp32" else ""
         name += ", one frame at a time" if r["cores"] > 1 and r.get("at_once") == 1 else ""
         cells = [
             "x".join(map(str, r["size"])), r["exposures"], r["cores"], name, f"{seconds:.2f}", f"{1 / seconds:.2f}",
@@ -74,17 +75,21 @@ def render_end_to_end(result: dict[str, Any]) -> str:
     for r in result["end_to_end"]:
         other = best_yardstick(result, r)
         beside = ["–", "–"] if other is None else [f"{_median(other):.2f}", f"{r['seconds'] / _median(other):.2f}"]
+        quality = r["quality"] + (", float32" if r["precision"] == "fp32" else "")
         cells = [
-            "x".join(map(str, r["size"])), r["exposures"], r["cores"], r["quality"], f"{r['seconds']:.2f}",
+            "x".join(map(str, r["size"])), r["exposures"], r["cores"], quality, f"{r['seconds']:.2f}",
             f"{r['first']:.1f}", f"{r['peak_gib']:.2f}", *beside,
         ]  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
-def _end(result: dict[str, Any], size: list[int], n: int, cores: int, quality: str = "best") -> dict[str, Any] | None:
+def _end(
+    result: dict[str, Any], size: list[int], n: int, cores: int, quality: str = "best", precision: str = "auto"
+) -> dict[str, Any] | None:
     for r in result["end_to_end"]:
-        if (r["size"], r["exposures"], r["cores"], r["quality"]) == (size, n, cores, quality):
+        found = r["size"], r["exposures"], r["cores"], r["quality"], r["precision"]
+        if found == (size, n, cores, quality, precision):
             return dict(r)
     return None
 
@@ -100,6 +105,9 @@ def summary(result: dict[str, Any]) -> str:
             if r and other:
                 ratio = r["seconds"] / _median(other)
                 less = f"; fast {short['seconds']:.2f} s, {short['seconds'] / _median(other):.2f}" if short else ""
+                plain, half = _end(result, hd, n, cores, precision="fp32"), best_yardstick(result, r, "bf16")
+                less += f"; float32 {plain['seconds']:.2f} s" if plain else ""
+                less += f"; the yardstick in bfloat16 {_median(half):.2f} s" if half else ""
                 lines.append(
                     f"- 1280x720, {n} exposures, {_cores(cores)}, end to end: {r['seconds']:.2f} s,"
                     f" {ratio:.2f} of the yardstick's {_median(other):.2f} s (target: at most 0.50){less}"
@@ -152,10 +160,12 @@ def cost_line(result: dict[str, Any]) -> str:
         if one and two and other:
             short = [_end(result, size, n, cores, "fast") for cores in (1, 2)]
             less = " and ".join(f"{r['seconds']:.2f} s" for r in short if r)
+            half = best_yardstick(result, one, "bf16")
+            yard = f"{_median(other):.2f} s on one" + (f", {_median(half):.2f} s in bfloat16" if half else "")
             parts.append(
                 f"{n} exposures: {one['seconds']:.2f} s per frame on one core, {two['seconds']:.2f} s on two"
                 f"{f', with `--quality fast` {less}' if less else ''}"
-                f" (HDRFlow's layers alone: {_median(other):.2f} s on one)"
+                f" (HDRFlow's layers alone: {yard})"
             )
     large = _end(result, [3840, 2160], 2, 2) or _end(result, [3840, 2160], 2, 1)
     tail = f" 3840x2160 takes {large['seconds']:.1f} s and {large['peak_gib']:.1f} GiB." if large else ""
@@ -164,17 +174,14 @@ def cost_line(result: dict[str, Any]) -> str:
 
 def fast(result: dict[str, Any]) -> str:
     """What quality "fast" costs."""
-    f = result.get("fast")
+    f = result.get("clip")
     if f is None:
         return "Not measured."
-    how = (
-        "multiplies bfloat16"
-        if result["bf16"]
-        else "does not multiply bfloat16: only the interpolator's flow is cheaper"
-    )
+    how = "multiplies bfloat16" if result["bf16"] else "does not multiply bfloat16"
     return (
         f"This processor {how}. On the bundled clip ({f['frames']} frames with truth) best reaches {f['best']:.2f} dB"
-        f" PSNR_T and fast {f['fast']:.2f} dB; between the two are {f['between']:.1f} dB."
+        f" PSNR_T, fast {f['fast']:.2f} dB and best in float32 {f['fp32']:.2f} dB"
+        + (f"; between best and best in float32 are {f['between']:.1f} dB." if result["bf16"] else ".")
     )
 
 

@@ -1,7 +1,7 @@
 """Ways to run the network: PyTorch (streaming on CPUs), ONNX Runtime, torch.compile; and in which precision.
 
 `prepare` takes an `LRHDR` and returns something that is called like it and gives the same result: within 1e-4 of its
-radiance in quality "best" (tested). Several threads may call it at once.
+radiance in precision "fp32" (tested). Several threads may call it at once.
 
 - "torch", on a CPU: strips of rows that fit the cache (`models/streaming.py`), where the configuration is one that it
   knows; otherwise, and on a GPU, the network as it is, in channels_last.
@@ -9,8 +9,10 @@ radiance in quality "best" (tested). Several threads may call it at once.
 - "compile": torch.compile; needs a C++ compiler on a CPU, and on a GPU records CUDA graphs. The first frame of a size
   waits for the compiler.
 
-Quality "fast" computes the convolutions in bfloat16: on CPUs that multiply it, and on GPUs by autocast. Radiometry and
-the vote stay in float32. The pipeline takes a cheaper interpolator with it, where there is one (`FasterInterpolator`).
+Precision "bf16" computes the convolutions in bfloat16 and keeps radiometry, flow and vote in float32; "auto" takes it
+where that is quick: on CPUs that multiply it, and, not measured, on GPUs with quality "fast". It changed the mean
+PSNR_T of no evaluation set by more than 0.003 dB (docs/speed.md). Quality "fast" takes a cheaper search for motion,
+where the interpolator has one (`TunableInterpolator`).
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from lrhdr.nn.precision import bf16_is_fast
 
 BACKENDS = ("torch", "onnx", "compile")
 QUALITIES = ("best", "fast")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 Notify = Callable[[str], None]
 
@@ -62,11 +65,13 @@ class BackendChoice:
 
     Attributes:
         backend: a name in `BACKENDS`.
-        quality: "best" (float32) or "fast" (bfloat16 convolutions, a cheaper search for motion).
+        quality: "best" or "fast" (a cheaper search for motion).
+        precision: of the convolutions: "fp32", "bf16", or "auto", which depends on the machine.
     """
 
     backend: str = "torch"
     quality: str = "best"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         """Check the names.
@@ -74,11 +79,19 @@ class BackendChoice:
         Raises:
             InputError: an unknown one, or two that do not go together.
         """
-        for name, known in (("backend", BACKENDS), ("quality", QUALITIES)):
+        for name, known in (("backend", BACKENDS), ("quality", QUALITIES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name}: expected one of {', '.join(known)}, found {getattr(self, name)!r}")
-        if self.backend == "onnx" and self.quality != "best":
-            raise InputError(f"quality: expected best with --backend onnx, found {self.quality!r}")
+        if self.backend == "onnx" and self.precision == "bf16":
+            raise InputError("precision: expected fp32 or auto with --backend onnx, found 'bf16'")
+
+    def half(self, device: torch.device) -> bool:
+        """Whether convolutions are computed in bfloat16 there."""
+        if self.precision != "auto":
+            return self.precision == "bf16"
+        if device.type != "cpu":
+            return self.quality == "fast"
+        return self.backend == "torch" and bf16_is_fast()
 
 
 def prepare(
@@ -88,7 +101,7 @@ def prepare(
 
     Args:
         model: in eval mode; moved to the device.
-        choice: backend and quality.
+        choice: backend and precision.
         device: where to compute.
         threads: compute threads per frame, for backends that keep their own.
         notify: called with each line that a person should read.
@@ -107,15 +120,11 @@ def prepare(
         return OnnxMethod(model, threads, say)
     # channels_last makes convolutions 1.5 times faster on CPUs, at no cost in accuracy; GPUs like it in half precision.
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    half = choice.quality == "fast"
-    if half and device.type == "cpu" and not bf16_is_fast():
-        say("quality fast: this CPU does not multiply bfloat16, float32 is taken")
-        half = False
+    half = choice.half(device)
+    if choice.precision == "bf16" and device.type == "cpu" and not bf16_is_fast():
+        say("precision bf16: this CPU does not multiply bfloat16, fp32 is faster")
     if choice.backend == "torch" and supports(model):
         return StreamingLRHDR(model, "bf16" if half else "fp32")
-    if half and device.type == "cpu":
-        say("quality fast: only the streaming executor of backend torch knows it on a CPU, float32 is taken")
-        half = False
     return TorchMethod(model, device, compiled=choice.backend == "compile", half=half)
 
 

@@ -188,6 +188,7 @@ class FrameStyle:
         rate: frames per second, where known; becomes OpenEXR's `framesPerSecond`.
         weights_name: of the weights or the baseline.
         source_primaries: of the radiance, a name in `colour.CHROMATICITIES`.
+        precision: of the convolutions, "fp32" or "bf16".
     """
 
     colorspace: str
@@ -198,6 +199,7 @@ class FrameStyle:
     rate: Fraction | None
     weights_name: str
     source_primaries: str = "bt709"
+    precision: str = "fp32"
 
     def values(self, radiance: NDArray[np.float32]) -> NDArray[np.float32]:
         """Radiance, (H, W, 3), as it is stored, maybe itself; colours outside a narrower space become negative."""
@@ -227,6 +229,7 @@ class FrameStyle:
             "software": f"lrhdr {__version__}",
             "lrhdr:version": __version__,
             "lrhdr:weights": self.weights_name,
+            "lrhdr:precision": self.precision,
             "lrhdr:scale": self.scale,
             "lrhdr:saturation": float(self.gain),
             "lrhdr:exposure": float(exposure),

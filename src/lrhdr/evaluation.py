@@ -68,6 +68,7 @@ def evaluate(
     seed: int = 0,
     device: str | torch.device = "cpu",
     quality: str = "best",
+    precision: str = "auto",
     progress: Progress | None = None,
     keep: Keep | None = None,
     only: Container[FrameKey] | None = None,
@@ -96,6 +97,7 @@ def evaluate(
         seed: of the camera noise.
         device: where to compute.
         quality: of the reconstruction, "best" or "fast" (`lrhdr.backends`).
+        precision: of its convolutions, "auto", "fp32" or "bf16".
         progress: called after every frame, with the clip's name and its share of the steps.
         keep: called for every frame and method.
         only: score only these frames.
@@ -119,12 +121,14 @@ def evaluate(
     check_available(judges)
     rules = get_protocol(protocol) if isinstance(protocol, str) else protocol
     between = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
-    build = partial(Reconstructor, interpolator=between, device=device, backend=BackendChoice(quality=quality))
+    choice = BackendChoice(quality=quality, precision=precision)
+    build = partial(Reconstructor, interpolator=between, device=device, backend=choice)
     tools = {name: build(method, name=name) for name, method in methods.items()}
     _check_exposures(tools, {s for clip in todo for s in schedules(clip, alternations)}, bool(outside))
+    completer = build(reference)
     run = Scoring(
         tools=tools,
-        completer=build(reference),
+        completer=completer,
         protocol=rules,
         judges=judges,
         display=display or Display(),
@@ -139,6 +143,7 @@ def evaluate(
         "camera": asdict(recording),
         "interpolator": between.name,
         "quality": quality,
+        "precision": completer.precision,
         "frames": frames,
         "stops": [list(s) for s in alternations],
         "clips": {f"{c.group}/{c.name}": c.note for c in todo},

@@ -58,6 +58,7 @@ def score(
     seed: int = 0,
     device: str = "cpu",
     quality: str = "best",
+    precision: str = "auto",
     threads: int | None = None,
     worst: int = 3,
     plots: bool = True,
@@ -91,6 +92,7 @@ def score(
         seed: of the camera noise.
         device: where to compute.
         quality: of the reconstruction, "best" or "fast", as in `lrhdr reconstruct`.
+        precision: of its convolutions, likewise.
         threads: compute threads; None leaves them.
         worst: draw the worst frame of this many clips of each set, for networks and predictions (for all methods where
             there are none); 0 for no such sheets. These frames are reconstructed once more.
@@ -148,6 +150,7 @@ def score(
         "seed": seed,
         "device": device,
         "quality": quality,
+        "precision": precision,
         "display": screen,
         "predictions": outside,
     }

@@ -30,7 +30,7 @@ from lrhdr.backends import BackendChoice, prepare
 from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
-from lrhdr.interpolate import FasterInterpolator, Interpolator, complete_frames, complete_window, get_interpolator
+from lrhdr.interpolate import Interpolator, TunableInterpolator, complete_frames, complete_window, get_interpolator
 from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_window
 from lrhdr.models import streaming
@@ -129,7 +129,8 @@ class Reconstructor:
         stabilise_window: bring the frames of each window to its reference by one global motion each (`stabilise`),
             for hand-held clips.
         name: what to call the method in messages.
-        backend: how to run the network (see `lrhdr.backends`); other methods run as they are.
+        backend: how to run the network, and at what pace to interpolate (see `lrhdr.backends`); None for its defaults.
+            Other methods run as they are.
         at_once: frames computed at once, in as many threads, each with `threads` compute threads; frames are then
             taken from the source up to so many ahead. None computes in the caller's thread.
         notify: called with each line on the choices that a person should read.
@@ -158,12 +159,15 @@ class Reconstructor:
     ) -> None:
         self.device = usable_device(device)
         self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
-        if backend is not None and backend.quality == "fast" and isinstance(self.interpolator, FasterInterpolator):
-            self.interpolator = self.interpolator.faster()
+        choice = backend or BackendChoice()
+        self.precision = "bf16" if choice.half(self.device) else "fp32"
+        if isinstance(self.interpolator, TunableInterpolator):
+            fast = choice.quality == "fast"
+            self.interpolator = self.interpolator.tuned(fast=fast, half=self.precision == "bf16")
         self.name = name or getattr(method, "__name__", type(method).__name__)
         self.multiple: int = getattr(method, "MULTIPLE", 1)
         if isinstance(method, LRHDR):
-            prepared = prepare(method.eval(), backend or BackendChoice(), self.device, threads or 1, notify)
+            prepared = prepare(method.eval(), choice, self.device, threads or 1, notify)
             if tile is None:
                 self.multiple = prepared.MULTIPLE
             method = prepared

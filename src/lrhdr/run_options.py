@@ -45,7 +45,8 @@ class RunOptions:
         at_once: frames computed at once, which share the threads; None for as many as cores and memory bear.
         device: where to compute.
         backend: what runs the network, a name in `backends.BACKENDS`.
-        quality: "best", or "fast" (a cheaper search for motion, bfloat16 convolutions where the machine has them).
+        quality: "best", or "fast" (a cheaper search for motion).
+        precision: of the convolutions, a name in `backends.PRECISIONS`; "auto" is bfloat16 where the CPU multiplies it.
         stabilise_window: for hand-held clips: bring each window's frames to its reference by one global motion each.
         composite: paste the reference where it is well exposed, as the field's test scripts do.
         preview: file of a tone-mapped H.264 preview; None for none.
@@ -91,6 +92,7 @@ class RunOptions:
     device: str = "cpu"
     backend: str = "torch"
     quality: str = "best"
+    precision: str = "auto"
     stabilise_window: bool = False
     composite: bool = False
     preview: str | None = None

@@ -136,7 +136,7 @@ def run(
             key: getattr(options, key)
             for key in ("method", "scale", "colorspace", "compression", "start_number", "padding", "tile", "composite")
         },
-        **{key: getattr(options, key) for key in ("backend", "quality")},
+        **{key: getattr(options, key) for key in ("backend", "quality", "precision")},
         "start": schedule.start,
         "stabilise_window": options.stabilise_window,
         "clip": setup.facts.to_dict(),
@@ -165,6 +165,7 @@ def run(
         rate,
         weights_name,
         primaries,
+        reconstructor.precision,
     )
     # Header and sheet name exposure times where these were given; relative exposures are no seconds.
     seconds = partial(parts_exposure, setup.parts) if options.exposures else None
@@ -322,9 +323,11 @@ def build_reconstructor(
             raise WeightsError(f"no bundled weights for {n} exposures ({error}); try --method completion") from None
         name, digest = record.name, record.sha256
         interpolator = options.interpolator or record.interpolator
-    choice = BackendChoice(options.backend, options.quality)
+    choice = BackendChoice(options.backend, options.quality, options.precision)
     if options.method != NETWORK and choice != BackendChoice():
-        raise InputError(f"backend: expected the network with --backend or --quality, found --method {options.method}")
+        raise InputError(
+            f"backend: expected the network with --backend, --quality or --precision, found --method {options.method}"
+        )
     at_once, threads = options.at_once, options.threads
     if size is not None:
         # One stream of work fills a GPU; a second thread there only takes memory.

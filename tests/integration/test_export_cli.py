@@ -1,4 +1,4 @@
-"""`lrhdr export`, and the options of `lrhdr reconstruct` on backend, quality and frames at once."""
+"""`lrhdr export`, and the options of `lrhdr reconstruct` on backend, quality, precision and frames at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from clips import Outcome
 
+from lrhdr.io.exr import read_exr_header
 from lrhdr.io.images import read_exr
 
 Run = Callable[..., Outcome]
@@ -28,7 +29,7 @@ def test_frames_at_once_write_the_same_files(
         frames = [read_exr(tmp_path / name / f"clip.{i:06d}.exr") for name in ("one", "three")]
         np.testing.assert_array_equal(*frames)
     record = json.loads((tmp_path / "three" / "clip.lrhdr.json").read_text())
-    assert (record["backend"], record["quality"]) == ("torch", "best")
+    assert (record["backend"], record["quality"], record["precision"]) == ("torch", "best", "auto")
     assert "at_once" not in record
 
 
@@ -41,13 +42,25 @@ def test_a_run_goes_on_only_with_the_same_quality(
     result = lrhdr(*options, "--quality", "fast")
     assert result.status == 2
     assert "quality was 'best', is 'fast'" in result.err
+    result = lrhdr(*options, "--precision", "fp32")
+    assert "precision was 'auto', is 'fp32'" in result.err
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_files_say_in_which_precision_they_were_computed(
+    precision: str, lrhdr: Run, write_clip: Write, tiny_weights: Write, tmp_path: Path
+) -> None:
+    options = ("--weights", tiny_weights(), "--no-inspect", "--threads", 1, "--precision", precision)
+    result = lrhdr("reconstruct", write_clip(count=3), "-o", tmp_path / "out", *options)
+    assert result.status == 0, result.err
+    assert read_exr_header(tmp_path / "out" / "clip.000001.exr")["lrhdr:precision"] == precision
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--backend", "onnx", "--quality", "fast"), "quality: expected best with --backend onnx, found 'fast'"),
-        (("--method", "completion", "--quality", "fast"), "expected the network with --backend or --quality"),
+        (("--backend", "onnx", "--precision", "bf16"), "precision: expected fp32 or auto with --backend onnx"),
+        (("--method", "completion", "--quality", "fast"), "expected the network with --backend, --quality"),
         (("--at-once", 0), "at once: expected 1 or more, up to 1024, found 0"),
         (("--backend", "tvm"), "invalid choice: 'tvm'"),
     ],

@@ -16,6 +16,7 @@ from lrhdr.backends import BackendChoice, cached_onnx, prepare
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.commands import options
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.interpolate.compact import CompactInterpolator
 from lrhdr.models.accr import ACCRConfig
 from lrhdr.models.apswf import APSWFConfig
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
@@ -93,7 +94,7 @@ def test_frames_that_stay_where_they_are_give_what_a_copied_window_gives(n_expos
 def test_memory_of_large_frames_is_given_back_and_changes_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from lrhdr.models import streaming
 
-    tool, frames = Reconstructor(network(), "average"), clip(4)
+    tool, frames = Reconstructor(network(), "average", backend=BackendChoice(precision="fp32")), clip(4)
     kept = [o.radiance for o in tool.reconstruct(frames, TWO)]
     assert tool.method._local.workspace is not None
     monkeypatch.setattr(streaming, "KEEP_PIXELS", 100)
@@ -175,20 +176,37 @@ def test_torch_backend_agrees_with_the_network() -> None:
     inputs = window(2, 32, 40)
     with torch.inference_mode():
         expected = model(*inputs)
-    got = prepare(model, BackendChoice(), CPU)(*inputs, maps=True)
+    got = prepare(model, BackendChoice(precision="fp32"), CPU)(*inputs, maps=True)
     assert (mu_law(got.hdr) - mu_law(expected.hdr)).abs().max() < 1e-4
     assert (got.weights - expected.weights).abs().max() < 1e-3
     assert got.candidates.shape == expected.candidates.shape
     assert prepare(model, BackendChoice(), CPU)(*inputs).weights is None
 
 
-def test_fast_says_so_where_the_cpu_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(backends, "bf16_is_fast", lambda: False)
-    model, inputs = network(), window(2, 16, 16)
-    slow = prepare(model, BackendChoice("torch", "fast"), CPU, notify=said.append)(*inputs)
-    assert said == ["quality fast: this CPU does not multiply bfloat16, float32 is taken"]
-    assert torch.equal(slow.hdr, prepare(model, BackendChoice(), CPU)(*inputs).hdr)
+@pytest.mark.parametrize("quick", [False, True])
+def test_auto_is_bfloat16_where_the_cpu_is_quick_at_it(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "bf16_is_fast", lambda: quick)
+    model, inputs, said = network(), window(2, 16, 16), []
+    found = {
+        precision: prepare(model, BackendChoice(precision=precision), CPU, notify=said.append)(*inputs).hdr
+        for precision in backends.PRECISIONS
+    }
+    assert torch.equal(found["auto"], found["bf16" if quick else "fp32"])
+    assert not torch.equal(found["bf16"], found["fp32"])
+    assert (mu_law(found["bf16"]) - mu_law(found["fp32"])).abs().mean() < 5e-3
+    assert said == ([] if quick else ["precision bf16: this CPU does not multiply bfloat16, fp32 is faster"])
+    for precision, half in (("auto", quick), ("fp32", False), ("bf16", True)):
+        tool = Reconstructor(model, "compact", backend=BackendChoice(precision=precision))
+        assert isinstance(tool.interpolator, CompactInterpolator)
+        assert (tool.precision, tool.interpolator.half) == ("bf16" if half else "fp32", half)
+
+
+def test_auto_is_float32_where_bfloat16_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "bf16_is_fast", lambda: True)
+    gpu = torch.device("cuda")
+    assert not BackendChoice("compile").half(CPU)
+    assert not BackendChoice("onnx").half(CPU)
+    assert [BackendChoice(quality=quality).half(gpu) for quality in backends.QUALITIES] == [False, True]
 
 
 def test_choices_are_checked() -> None:
@@ -196,12 +214,15 @@ def test_choices_are_checked() -> None:
         BackendChoice("tvm")
     with pytest.raises(InputError, match="quality: expected one of best, fast, found 'good'"):
         BackendChoice("torch", "good")
-    with pytest.raises(InputError, match="quality: expected best with --backend onnx"):
-        BackendChoice("onnx", "fast")
+    with pytest.raises(InputError, match="precision: expected one of auto, fp32, bf16, found 'int8'"):
+        BackendChoice(precision="int8")
+    with pytest.raises(InputError, match="precision: expected fp32 or auto with --backend onnx, found 'bf16'"):
+        BackendChoice("onnx", precision="bf16")
 
 
 def test_the_command_line_knows_the_same_names() -> None:
     assert (options.BACKENDS, options.QUALITIES) == (backends.BACKENDS, backends.QUALITIES)
+    assert options.PRECISIONS == backends.PRECISIONS
 
 
 def test_compile_without_a_compiler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

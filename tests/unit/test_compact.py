@@ -116,7 +116,7 @@ def test_flow_from_the_reference_is_taken_at_full_resolution(
             net.g3.bias[4 + guess] = 20.0
     interpolator = CompactInterpolator(net)
     if faster:
-        interpolator = interpolator.faster()
+        interpolator = interpolator.tuned(fast=True, half=False)
     made = interpolator.complete(first, second, 0.5, gain=2.0, reference=middle, ratio=1.0)
     arrays = [to_arrays(x)[0] for x in (first, second)]
     own = clipped_luminance8(to_arrays(middle)[0], 1.0)
@@ -157,6 +157,9 @@ def test_quality_fast_takes_the_cheaper_search() -> None:
         tool = Reconstructor(completion, own, backend=BackendChoice(quality=quality))
         assert isinstance(tool.interpolator, CompactInterpolator)
         assert (tool.interpolator.name, tool.interpolator.fast) == ("mine", quality == "fast")
+        kept = Reconstructor(completion, own.tuned(fast=True, half=False), backend=BackendChoice(quality=quality))
+        assert isinstance(kept.interpolator, CompactInterpolator)
+        assert kept.interpolator.fast
         assert isinstance(
             Reconstructor(completion, "dis", backend=BackendChoice(quality=quality)).interpolator, DISInterpolator
         )
@@ -259,17 +262,16 @@ def test_frames_may_be_integers(dtype: torch.dtype, white: int, size: tuple[int,
 
 
 @pytest.mark.parametrize("reference", [True, False])
-def test_bfloat16_gives_nearly_the_same(reference: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_gives_nearly_the_same(reference: bool) -> None:
     """The bundled network, flow searched alike: convolutions in bfloat16 move no pixel by more than noise would."""
     own = get_interpolator("compact")
     assert isinstance(own, CompactInterpolator)
     first, middle, second = moving(4)
     results = []
     for half in (False, True):
-        monkeypatch.setattr(compact, "bf16_is_fast", lambda half=half: half)
-        faster = own.faster()
+        tuned = own.tuned(fast=False, half=half)
         extra = {"reference": middle, "ratio": 4.0} if reference else {}
-        make = faster.complete if reference else faster
+        make = tuned.complete if reference else tuned
         results.append(make(first, second, 0.5, gain=2.0, **extra))
     error = (results[0] - results[1]).abs()
     assert 0.0 < float(error.mean()) < 2e-3

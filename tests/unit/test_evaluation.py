@@ -29,6 +29,7 @@ from lrhdr.io.exr import write_exr
 from lrhdr.io.video import VideoWriter
 from lrhdr.metrics import psnr_mu
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.nn.precision import bf16_is_fast
 from lrhdr.pipeline import Reconstructor
 from lrhdr.score_tables import markdown
 
@@ -154,6 +155,9 @@ def test_quality_is_that_of_the_pipeline():
     common = {"stops": (3,), "interpolator": "compact", "bounds": False, "keep": keep}
     result = evaluate({"completion": BASELINES["completion"]}, [moving], quality="fast", **common)
     assert result.settings["quality"] == "fast"
+    assert result.settings["precision"] == ("bf16" if bf16_is_fast() else "fp32")
+    exact = evaluate({"completion": BASELINES["completion"]}, [moving], precision="fp32", **common | {"keep": None})
+    assert exact.settings["precision"] == "fp32"
     schedule = ExposureSchedule.from_stops((0, 3))
     ldr = clip(size=(64, 96)).alternate(schedule, CameraConfig())
     for quality, same in (("fast", True), ("best", False)):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lrhdr.backends import BackendChoice
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import composite_with_reference, frame_to_tensor
@@ -174,10 +175,11 @@ def test_bad_frames_are_named(frame: object, message: str) -> None:
 def test_integers_are_kept_as_they_are_and_give_what_floats_give(dtype: type) -> None:
     white = np.iinfo(dtype).max
     frames = [(x.astype(np.uint32) * (white // 255)).astype(dtype) for x in clip(TWO, 4, 40, 56)]
-    tool = Reconstructor(network(), "compact")
+    exact = BackendChoice(precision="fp32")
+    tool = Reconstructor(network(), "compact", backend=exact)
     whole = list(tool.reconstruct(frames, TWO))
     floats = list(tool.reconstruct([x.astype(np.float32) / white for x in frames], TWO))
-    shown = list(Reconstructor(network(), "compact", keep_maps={2}).reconstruct(frames, TWO))
+    shown = list(Reconstructor(network(), "compact", backend=exact, keep_maps={2}).reconstruct(frames, TWO))
     assert [x.weights is not None for x in shown] == [False, False, True, False]
     np.testing.assert_allclose(shown[2].window[1], frames[2].astype(np.float32) / white, atol=1e-7)
     for a, b, c in zip(whole, floats, shown, strict=True):

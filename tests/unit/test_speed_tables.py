@@ -45,20 +45,26 @@ def result() -> dict[str, Any]:
     for size, seconds in (([640, 360], 0.25), ([1280, 720], 1.0), ([3840, 2160], 9.9)):
         for cores in (1, 2):
             base = {"size": size, "exposures": 2, "cores": cores, "peak_gib": 1.25}
-            ours = {"kind": "ours", "backend": "torch", "quality": "best", "network_gmac": 37.8, "parameters": 1}
+            best = {"quality": "best", "precision": "auto"}
+            ours = {"kind": "ours", "backend": "torch", **best, "network_gmac": 37.8, "parameters": 1}
             counted = {"interpolation_gmac": 2.2} if cores == 1 else {}
             rows.append({**base, **ours, **counted, "values": values(seconds / cores)})
             for layout, slower in (("channels_last", 4.0), ("planar", 5.0)):
                 if size != [3840, 2160]:
-                    yard = {"kind": "yardstick", "layout": layout, "values": values(slower * seconds / cores)}
+                    yard = {
+                        "kind": "yardstick",
+                        "layout": layout,
+                        "precision": "fp32",
+                        "values": values(slower * seconds / cores),
+                    }
                     rows.append({**base, **yard})
-            ends.append({**base, "quality": "best", "seconds": 1.1 * seconds / cores, "first": 3.14, "total": 9.0})
+            ends.append({**base, **best, "seconds": 1.1 * seconds / cores, "first": 3.14, "total": 9.0})
     machine = {"processor": "a", "capability": "AVX2", "cores": 2, "python": "3", "torch": "2", "lrhdr": "0"}
     peak = {"1": {"matmul": 100.0, "conv": 160.0, "best": 160.0}, "2": {"matmul": 200.0, "conv": 320.0, "best": 320.0}}
     load = {"before": 0.1, "after": 1.0, "seconds": 60.0}
-    fast = {"best": 40.0, "fast": 39.99, "between": 60.0, "frames": 6}
+    clip = {"best": 40.0, "fast": 39.99, "fp32": 40.01, "between": 60.0, "frames": 6}
     parts = {"machine": machine, "peak_gflops": peak, "rows": rows, "end_to_end": ends}
-    return {**parts, "repeats": 3, "load": load, "fast": fast, "bf16": True}
+    return {**parts, "repeats": 3, "load": load, "clip": clip, "bf16": True}
 
 
 def test_the_faster_layout_is_the_yardstick(tables: ModuleType) -> None:
@@ -103,13 +109,22 @@ def test_the_docs_hold_the_committed_result(tables: ModuleType, name: str) -> No
 def test_fast_says_what_it_is_on_this_processor(tables: ModuleType) -> None:
     told = result()
     assert tables.fast(told).startswith("This processor multiplies bfloat16. On the bundled clip (6 frames")
-    assert "does not multiply bfloat16: only" in tables.fast({**told, "bf16": False})
+    assert tables.fast(told).endswith("float32 40.01 dB; between best and best in float32 are 60.0 dB.")
+    assert tables.fast({**told, "bf16": False}).startswith("This processor does not multiply bfloat16. On")
     assert "; fast " not in tables.summary(told)
     short = {**told["end_to_end"][2], "quality": "fast", "seconds": 0.55}
     assert "(target: at most 0.50); fast 0.55 s, 0.14" in tables.summary(
         {**told, "end_to_end": [*told["end_to_end"], short]}
     )
-    del told["fast"]
+    plain = {**told["end_to_end"][2], "precision": "fp32", "seconds": 1.3}
+    half = {**next(r for r in told["rows"] if r["kind"] == "yardstick" and r["size"] == [1280, 720])}
+    half |= {"precision": "bf16", "values": values(2.5)}
+    wider = {**told, "rows": [*told["rows"], half], "end_to_end": [*told["end_to_end"], plain]}
+    text = tables.summary(wider)
+    assert "4.00 s (target: at most 0.50); float32 1.30 s; the yardstick in bfloat16 2.50 s" in text
+    assert "(HDRFlow's layers alone: 4.00 s on one, 2.50 s in bfloat16)" in tables.cost_line(wider)
+    assert "| best, float32 |" in tables.render_end_to_end(wider)
+    del told["clip"]
     assert tables.fast(told) == "Not measured."
 
 
@@ -126,13 +141,17 @@ def test_the_plan_has_every_target_and_little_of_the_rest(plan: ModuleType) -> N
     assert {(r.size, r.cores) for r in runs if r.size[0] > 1280} == {((1920, 1080), 2), ((3840, 2160), 2)}
     assert [r.frames for r in runs if r.size == (3840, 2160)] == [4, 4]
     assert {r.size for r in runs if r.quality == "fast"} == {plan.MAIN}
-    assert all(("torch", "fast", None) in g.rows for g in groups)
+    assert all(plan.Way("torch", "fast") in g.rows for g in groups)
+    assert {g.size for g in groups if plan.Way("torch", precision="fp32") in g.rows} == {plan.MAIN}
 
 
 def test_the_plan_can_be_cut_and_widened(plan: ModuleType) -> None:
     small = scope(plan, sizes=((1280, 720),), exposures=(3,), cores=(1,), backends=("torch",))
-    assert [g.rows for g in plan.network_groups(small)] == [(("torch", "best", None), ("torch", "fast", None))]
-    assert [r.quality for r in plan.end_to_end_runs(small)] == ["best", "fast"]
+    assert [g.rows for g in plan.network_groups(small)] == [
+        (plan.Way("torch"), plan.Way("torch", "fast"), plan.Way("torch", precision="fp32"))
+    ]
+    ways = [(r.quality, r.precision) for r in plan.end_to_end_runs(small)]
+    assert ways == [("best", "auto"), ("fast", "auto"), ("best", "fp32")]
     full = scope(plan, full=True)
     assert {g.size for g in plan.network_groups(full)} == set(plan.SIZES)
     large = [g for g in plan.network_groups(full) if g.size == (3840, 2160)]

@@ -9,6 +9,7 @@ from lrhdr.commands.options import (
     EVALUATION_SETS,
     INTERPOLATORS,
     METHODS,
+    PRECISIONS,
     QUALITIES,
     Commands,
     add_command,
@@ -62,6 +63,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     method.add_argument(
         "--quality", choices=QUALITIES, default="best", help="of the reconstruction, as in lrhdr reconstruct"
     )
+    method.add_argument("--precision", choices=PRECISIONS, default="auto", help="of its convolutions, likewise")
     method.add_argument(
         "--predictions", nargs="+", metavar="DIR", help="folders of EXR or HDR results of other methods; NAME=DIR"
     )

@@ -12,6 +12,7 @@ from lrhdr.cache import cached_interpolators
 METHODS = ("lrhdr", "reference", "mertens", "merge", "align", "flow", "completion")
 BACKENDS = ("torch", "onnx", "compile")
 QUALITIES = ("best", "fast")
+PRECISIONS = ("auto", "fp32", "bf16")
 EVALUATION_SETS = ("generated", "hdrvideo", "video", "bench")
 
 

@@ -8,6 +8,7 @@ from lrhdr.commands.options import (
     BACKENDS,
     COLORSPACES,
     INPUT_PRIMARIES,
+    PRECISIONS,
     QUALITIES,
     Commands,
     add_command,
@@ -107,7 +108,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--quality",
         choices=QUALITIES,
         default="best",
-        help="fast: a cheaper search for motion, and bfloat16 convolutions where the machine has them",
+        help="fast: a cheaper search for motion (what it costs: docs/speed.md)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the convolutions; auto: bf16 where the CPU multiplies it, which changes PSNR by hundredths of a dB",
     )
     parser.add_argument(
         "--tile", type=int, metavar="PX", help="work in tiles of this side (GPUs with little memory; not exact)"

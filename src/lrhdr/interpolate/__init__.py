@@ -1,6 +1,6 @@
 """Frame interpolators under one protocol, found by name, and the completion of a window with them.
 
-Public names: `Interpolator`, `GuidedInterpolator`, `FasterInterpolator`, `AverageInterpolator`, `DISInterpolator`,
+Public names: `Interpolator`, `GuidedInterpolator`, `TunableInterpolator`, `AverageInterpolator`, `DISInterpolator`,
 `GuidedDISInterpolator`, `INTERPOLATORS`, `get_interpolator`, `complete_window`, `complete_frames`.
 """
 
@@ -16,7 +16,7 @@ from lrhdr.cache import cached_interpolators
 from lrhdr.checks import InputError, check_tensor
 from lrhdr.exposure import interpolation_pairs
 from lrhdr.interpolate.average import AverageInterpolator
-from lrhdr.interpolate.base import FasterInterpolator, GuidedInterpolator, Interpolator
+from lrhdr.interpolate.base import GuidedInterpolator, Interpolator, TunableInterpolator
 from lrhdr.interpolate.flow import DISInterpolator
 from lrhdr.interpolate.guided import GuidedDISInterpolator
 from lrhdr.interpolate.stored import load_bundled, load_stored
@@ -26,10 +26,10 @@ __all__ = [
     "INTERPOLATORS",
     "AverageInterpolator",
     "DISInterpolator",
-    "FasterInterpolator",
     "GuidedDISInterpolator",
     "GuidedInterpolator",
     "Interpolator",
+    "TunableInterpolator",
     "complete_frames",
     "complete_window",
     "get_interpolator",

@@ -42,11 +42,11 @@ class Interpolator(Protocol):
 
 
 @runtime_checkable
-class FasterInterpolator(Protocol):
-    """An interpolator that can be had for less time and quality."""
+class TunableInterpolator(Protocol):
+    """An interpolator that can be had for less time."""
 
-    def faster(self) -> Interpolator:
-        """The one for quality "fast"."""
+    def tuned(self, *, fast: bool, half: bool) -> Interpolator:
+        """The same with a cheaper search for motion (`fast`), or with convolutions in bfloat16 (`half`)."""
         ...
 
 

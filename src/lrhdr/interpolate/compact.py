@@ -40,7 +40,6 @@ from lrhdr.interpolate.flow import (
 from lrhdr.interpolate.guided import clipped_luminance8
 from lrhdr.interpolate.polish import polish
 from lrhdr.lanes import share_out
-from lrhdr.nn.precision import bf16_is_fast
 from lrhdr.radiometry import WHITE, codes_to_float
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -164,23 +163,23 @@ class CompactInterpolator(DISInterpolator):
     Args:
         network: with weights; put into eval mode.
         name: recorded beside every result.
-        fast: search the flow from the reference up to half resolution and polish it, as for frames above `FULL_PIXELS`;
-            compute the convolutions in bfloat16 where the CPU multiplies it.
+        fast: search the flow from the reference up to half resolution and polish it, as for frames above `FULL_PIXELS`.
+        half: compute the convolutions in bfloat16, on a CPU.
     """
 
     takes_codes = True
     """Frames may be uint8 or uint16 as a file held them; the result is float32."""
 
-    def __init__(self, network: CompactNet, name: str = "compact", *, fast: bool = False) -> None:
+    def __init__(self, network: CompactNet, name: str = "compact", *, fast: bool = False, half: bool = False) -> None:
         self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.name = name
-        self.fast = fast
+        self.fast, self.half = fast, half
         self._steps: CompactSteps | None = None
         self._key: tuple[int, ...] = ()
 
-    def faster(self) -> CompactInterpolator:
-        """The same for quality "fast"; see the class."""
-        return CompactInterpolator(self.network, self.name, fast=True)
+    def tuned(self, *, fast: bool, half: bool) -> CompactInterpolator:
+        """The same with these ways of saving time as well; see the class."""
+        return CompactInterpolator(self.network, self.name, fast=self.fast or fast, half=self.half or half)
 
     def __call__(self, first: Tensor, second: Tensor, fraction: float, *, gain: float = 1.0) -> Tensor:
         """Interpolate without a reference; see `Interpolator` for the arguments.
@@ -242,13 +241,14 @@ class CompactInterpolator(DISInterpolator):
         del copies
         small = None if guided is None else [_halved(flow) for flow in guided]
         motion = _motion(halves[0], halves[1], small, fraction, gain)
+        del small
         if reference is None:
-            own = _half(self._stand_in(_array(pair[0], missing), _array(pair[1], missing), motion, fraction))
-        else:
-            own = halves[2]
-        refined, votes = self._estimate(Halves(halves[0], halves[1], own, motion, fraction, gain, ratio))
+            halves.append(_half(self._stand_in(_array(pair[0], missing), _array(pair[1], missing), motion, fraction)))
+        refined, votes = self._estimate(Halves(halves[0], halves[1], halves[2], motion, fraction, gain, ratio))
+        halves.clear()
         between = [np.float32(-fraction) * motion[4:6], np.float32(1.0 - fraction) * motion[4:6]]
         along = [motion[:2], motion[2:4]] if guided is None else [None, None]
+        del motion
         flows = [refined[:2], refined[2:], *along, *between]
         frames: dict[int, Array] = {}
 
@@ -265,7 +265,7 @@ class CompactInterpolator(DISInterpolator):
             # A tensor's version counts its changes in place: a trainer may go on with the network.
             key = tuple(0 if x.is_inference() else x._version for x in states)
             if self._steps is None or self._key != key:
-                dtype = torch.bfloat16 if self.fast and bf16_is_fast() else torch.float32
+                dtype = torch.bfloat16 if self.half else torch.float32
                 self._steps, self._key = CompactSteps(self.network, dtype), key
             return self._steps(seen)
         device = states[0].device

@@ -65,8 +65,9 @@ def _fetch(image: Array, flow: Array, grid: tuple[Array, Array]) -> Array:
 
 
 def _planar(image: Array, out: Tensor) -> None:
-    """(h, w, 3) to planar (3, h, w)."""
-    deinterleave(torch.from_numpy(image), out)
+    """(h, w, 3) to planar (3, h, w), rounded to the type of `out`."""
+    rows = torch.from_numpy(image)
+    deinterleave(rows if out.dtype == rows.dtype else rows.to(out.dtype), out)
 
 
 class CompactSteps:
@@ -107,11 +108,10 @@ class CompactSteps:
             F.leaky_relu_(x, SLOPE)
         return x
 
-    def _coarse(self, planes: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
-        """`CompactNet._coarse` of planar (25, h, w); planar (12, h, w) and (features, h, w)."""
+    def _coarse(self, planes: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`CompactNet._coarse` of planar (25, h, w): (6, h, w) of flow, votes (6, h, w), and (features, h, w)."""
         first = self.convs["inp"]
         bias = first.bias + self.code(code)[0].to(self.dtype)
-        planes = planes.to(self.dtype)
         high, wide = planes.shape[1] // 2, planes.shape[2] // 2
         sink = RowBuffer(high, wide, len(bias), dtype=self.dtype)
 
@@ -132,16 +132,21 @@ class CompactSteps:
         for finer, up, block, coarser in ((x2, "u2", "f2", x3), (x1, "u1", "f1", x2)):
             finer += F.interpolate(self._conv(up, coarser), size=finer.shape[-2:], mode="bilinear", align_corners=False)
             self._run(block, finer)
-        return self._enlarged("out", x1), self._enlarged("ofeat", x1)
+        flow, votes = self._enlarged("out", x1, (6, GUESSES), torch.float32)
+        (features,) = self._enlarged("ofeat", x1, (self.features,), self.dtype)
+        return flow, votes, features
 
-    def _enlarged(self, name: str, x: Tensor) -> Tensor:
-        """A 1x1 convolution and `pixel_shuffle` by 2, planar, in strips."""
+    def _enlarged(self, name: str, x: Tensor, parts: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+        """A 1x1 convolution and `pixel_shuffle` by 2, planar, in strips; its channels in parts that are freed alone."""
         conv, rows = self.convs[name], as_rows(x)
-        out = torch.empty(len(conv.bias) // 4, 2 * rows.shape[0], 2 * rows.shape[1])
+        size = 2 * rows.shape[0], 2 * rows.shape[1]
+        out = [torch.empty(count, *size, dtype=dtype) for count in parts]
 
         def enlarge(begin: int, end: int) -> None:
             for start, stop in strips(end, _STRIP, begin):
-                out[:, 2 * start : 2 * stop] = shuffle_planar(pointwise(conv, rows[start:stop]))
+                made = torch.split(shuffle_planar(pointwise(conv, rows[start:stop])), list(parts))
+                for part, plane in zip(made, out, strict=True):
+                    plane[:, 2 * start : 2 * stop] = part
 
         _in_lanes(enlarge, len(rows))
         return out
@@ -168,15 +173,16 @@ class CompactSteps:
         guided = seen.motion[:4]
         velocity = seen.motion[4:6]
         between = np.concatenate((np.float32(-seen.fraction) * velocity, np.float32(1.0 - seen.fraction) * velocity))
-        x = torch.empty(25, height, width)
+        x = torch.empty(25, height, width, dtype=self.dtype)
         _planar(matched, x[12:15])
-        grey = x[12:15].mean(dim=0)
+        grey = torch.from_numpy(cv2.transform(matched, np.full((1, 3), 1.0 / 3.0, np.float32)))
+        del matched
         mean = np.full((1, 3), 1.0 / 3.0, dtype=np.float32)
 
         def differ(i: int) -> None:
             gained = np.minimum(_fetch(frames[i], guided[2 * i : 2 * i + 2], grid) * up, np.float32(1.0))
             difference = torch.from_numpy(np.asarray(cv2.transform(gained, mean), dtype=np.float32))
-            torch.sub(difference.view(height, width), grey, out=x[15 + i]).mul_(DIFFERENCE_GAIN)
+            x[15 + i] = difference.view(height, width).sub_(grey).mul_(DIFFERENCE_GAIN)
 
         def along(i: int, flow: Array, out: Tensor) -> None:
             _planar(_fetch(raised[i % 2], flow, grid), out[3 * i : 3 * i + 3])
@@ -185,20 +191,21 @@ class CompactSteps:
         share_out(
             [*(partial(along, i, flow, x) for i, flow in enumerate(given)), partial(differ, 0), partial(differ, 1)]
         )
-        torch.mul(torch.from_numpy(seen.motion[:6]), 1.0 / FLOW_UNIT, out=x[17:23])
+        for i, plane in enumerate(seen.motion[:6]):
+            x[17 + i] = torch.from_numpy(plane) * (1.0 / FLOW_UNIT)
         x[23:25] = torch.from_numpy(seen.motion[6:8])
         numbers = np.log2(seen.ratio) / 3.0, np.log2(seen.gain) / 3.0, seen.fraction - 0.5
-        out, features = self._coarse(x, torch.tensor([numbers], dtype=torch.float32))
+        out, votes, features = self._coarse(x, torch.tensor([numbers], dtype=torch.float32))
         # Of `forward`: gate * guided + (1 - gate) * between + correction.
         gates = torch.sigmoid_(out[:2].mul_(2.0))
         flows = torch.from_numpy(between).view(2, 2, height, width)
         flows = torch.lerp(flows, torch.from_numpy(guided).view(2, 2, height, width), gates[:, None])
         flows += out[2:6].view(2, 2, height, width).mul_(2.0)
-        z = torch.empty(6, height, width)
+        del out, gates
+        z = torch.empty(6, height, width, dtype=self.dtype)
         share_out([partial(along, i, flows[i].numpy(), z) for i in (0, 1)])
         groups = (z, x[12:15], x[:12], features, x[23:25], x[15:17])
         refined = flows.view(4, height, width)
-        votes = out[6:]
         self._fine(groups, refined, votes)
         return refined.numpy(), votes.numpy()
 
@@ -217,7 +224,7 @@ class CompactSteps:
             buffer.reset(max(begin - reach, 0))
         given = begin
         for start, stop in strips(min(end + 3, height), _STRIP, source.end):
-            interleave(torch.cat([g[:, start:stop] for g in groups]).to(self.dtype), source.extend(stop - start))
+            interleave(torch.cat([g[:, start:stop] for g in groups]), source.extend(stop - start))
             advance(first, source, middle)
             source.drop(first.needs(middle.end))
             advance(second, middle, sink)

@@ -65,10 +65,10 @@ def main() -> None:
         draw.rectangle([left, TOP, right, HEIGHT - BOTTOM], outline="#bbbbbb")
         stage(draw, rows, left, right, y)
         below = HEIGHT - BOTTOM + 8
-        draw.text(((left + right) / 2, below), f"stage {number}", fill="black", font=font, anchor="ma")
+        draw.text(((left + right) / 2, below), str(number), fill="black", font=font, anchor="ma")
         draw.text(((left + right) / 2, below + 18), str(count), fill="black", font=font, anchor="ma")
         left = right + GAP
-    draw.text(((LEFT + WIDTH) / 2, HEIGHT - 16), "steps", fill="black", font=font, anchor="mm")
+    draw.text(((LEFT + WIDTH) / 2, HEIGHT - 16), "stages, and their steps", fill="black", font=font, anchor="mm")
     draw.text((8, 16), "dB", fill="black", font=font)
     shown = [key for key in COLOURS if any(curve(rows, key) for rows in stages)]
     across = float(LEFT)

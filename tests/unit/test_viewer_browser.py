@@ -6,6 +6,7 @@ import importlib.resources
 import importlib.util
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ if CHROMIUM is None:
 
 WAIT = 60_000  # ms; the machine may be busy
 DRAWN = "document.documentElement.dataset.drawn"
+
+
+def wait_until(page: Any, expression: str, argument: Any = None) -> None:
+    """Ask until it holds. Playwright's own wait evaluates a string in the page, which served pages do not allow."""
+    end = time.monotonic() + WAIT / 1000
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, f"not within {WAIT} ms: {expression}"
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("console", complain)
         page.on("pageerror", lambda e: complaints.append(str(e)))
         page.goto(address)
-        page.wait_for_function(f"{DRAWN} !== undefined")
+        wait_until(page, f"{DRAWN} !== undefined")
         pages.append(page)
         return page
 
@@ -76,7 +85,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
 def settle(page: Any, expected: str) -> None:
     """Wait until frame, views and exposure on show are those."""
-    page.wait_for_function(f"value => {DRAWN} === value", arg=expected)
+    wait_until(page, f"value => {DRAWN} === value", expected)
 
 
 def drawn(page: Any) -> str:
@@ -163,14 +172,14 @@ def test_readout_equals_the_file_to_the_stated_precision(report: Path, open_page
     page.focus("#stage")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("document.getElementById('probe-place').textContent === '18, 10'")
+    wait_until(page, "document.getElementById('probe-place').textContent === '18, 10'")
     np.testing.assert_allclose(row(page, "result"), file[10, 18], rtol=2e-3, atol=1e-6)
     page.keyboard.press("Escape")
     page.wait_for_selector("#probe-table", state="hidden")
     box = page.locator("#stage").bounding_box()
     scale = box["width"] / SIZE[1]
     page.mouse.move(box["x"] + 30.5 * scale, box["y"] + 5.5 * scale)
-    page.wait_for_function("document.getElementById('probe-place').textContent === '30, 5'")
+    wait_until(page, "document.getElementById('probe-place').textContent === '30, 5'")
     page.wait_for_selector("#probe-table tr[data-row=result]")
     np.testing.assert_allclose(row(page, "result"), file[5, 30], rtol=2e-3, atol=1e-6)
 
@@ -223,7 +232,7 @@ def test_slider_scrub_play_and_keys(report: Path, open_page: Callable[..., Any])
     page.keyboard.press("?")
     page.locator("#help button").click()
     page.locator("#play").click()
-    page.wait_for_function("LRHDR.state.position === 2")
+    wait_until(page, "LRHDR.state.position === 2")
     page.locator("#play").click()
     assert not page.evaluate("LRHDR.state.playing")
 
@@ -235,7 +244,7 @@ def test_maps_lie_over_the_picture_and_clipping_is_marked(report: Path, open_pag
     page.select_option("#right", "clipping")
     settle(page, "2 input1 clipping 2")
     page.locator("#opacity").fill("100")
-    page.wait_for_function("LRHDR.state.opacity === 1")
+    wait_until(page, "LRHDR.state.opacity === 1")
     page.wait_for_timeout(50)
     made = frames(5)[2]
     short, long = made.window[1].max(axis=-1) >= 0.98, made.window[0].max(axis=-1) >= 0.98
@@ -261,7 +270,7 @@ def test_plots_and_tables_hold_the_numbers_of_the_files(report: Path, open_page:
     assert "random" in page.locator("#facts").inner_text()
     box = page.locator("#plots svg").nth(1).bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.95, box["y"] + box["height"] / 2)
-    page.wait_for_function("LRHDR.state.position === 4")
+    wait_until(page, "LRHDR.state.position === 4")
 
 
 # Software graphics of a machine without a screen lose WebGPU devices at will, so the browser's side is played here.
@@ -288,7 +297,7 @@ def test_a_float_canvas_gets_radiance_where_screen_and_browser_offer_one(
     assert plain.locator("#hdr").is_hidden()  # this screen has no high dynamic range
     page = open_page(f"{report.as_uri()}#frame=2&ev=2&layout=single&hdr=force", script=FAKE_GPU)
     page.locator("#hdr").click()
-    page.wait_for_function("window.written.length > 0")
+    wait_until(page, "window.written.length > 0")
     written = page.evaluate("window.written.at(-1)")
     assert (written["row"], written["size"]) == (8 * SIZE[1], [SIZE[1], SIZE[0]])
     shown = np.array(written["data"], np.uint16).view(np.float16).astype(np.float64).reshape(*SIZE, 4)
@@ -317,7 +326,7 @@ def test_a_missing_data_file_is_said_on_the_page(tmp_path: Path, open_page: Call
     (tmp_path / "report" / "data" / "frame-000001.js").unlink()
     page = browser.new_page()
     page.goto(f"{address.as_uri()}#frame=1")
-    page.wait_for_function(f"{DRAWN} === 'failed'", timeout=WAIT)
+    wait_until(page, f"{DRAWN} === 'failed'")
     assert page.locator("#failure").inner_text() == "This frame cannot be shown: data/frame-000001.js is missing"
     page.close()
 

@@ -34,13 +34,14 @@ from lrhdr._version import __version__
 from lrhdr.cache import cache_dir
 from lrhdr.checks import InputError
 from lrhdr.export import OPSET, export_onnx, open_session
+from lrhdr.models import streaming
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.models.streaming import StreamingLRHDR, supports
 from lrhdr.nn.precision import bf16_is_fast
 
 BACKENDS = ("torch", "onnx", "compile")
 QUALITIES = ("best", "fast")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", *streaming.PRECISIONS)
 
 Notify = Callable[[str], None]
 

@@ -160,10 +160,11 @@ class Reconstructor:
         self.device = usable_device(device)
         self.interpolator = get_interpolator(interpolator) if isinstance(interpolator, str) else interpolator
         choice = backend or BackendChoice()
-        self.precision = "bf16" if choice.half(self.device) else "fp32"
+        half, convolves = choice.half(self.device), isinstance(method, LRHDR)
         if isinstance(self.interpolator, TunableInterpolator):
-            fast = choice.quality == "fast"
-            self.interpolator = self.interpolator.tuned(fast=fast, half=self.precision == "bf16")
+            self.interpolator = self.interpolator.tuned(fast=choice.quality == "fast", half=half)
+            convolves = True
+        self.precision = "bf16" if half and convolves else "fp32"
         self.name = name or getattr(method, "__name__", type(method).__name__)
         self.multiple: int = getattr(method, "MULTIPLE", 1)
         if isinstance(method, LRHDR):

@@ -13,6 +13,7 @@ import torch
 
 from lrhdr import backends
 from lrhdr.backends import BackendChoice, cached_onnx, prepare
+from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.commands import options
 from lrhdr.exposure import ExposureSchedule
@@ -199,6 +200,7 @@ def test_auto_is_bfloat16_where_the_cpu_is_quick_at_it(quick: bool, monkeypatch:
         tool = Reconstructor(model, "compact", backend=BackendChoice(precision=precision))
         assert isinstance(tool.interpolator, CompactInterpolator)
         assert (tool.precision, tool.interpolator.half) == ("bf16" if half else "fp32", half)
+    assert Reconstructor(BASELINES["completion"], "dis", backend=BackendChoice(precision="bf16")).precision == "fp32"
 
 
 def test_auto_is_float32_where_bfloat16_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:

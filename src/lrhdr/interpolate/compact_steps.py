@@ -175,9 +175,9 @@ class CompactSteps:
         between = np.concatenate((np.float32(-seen.fraction) * velocity, np.float32(1.0 - seen.fraction) * velocity))
         x = torch.empty(25, height, width, dtype=self.dtype)
         _planar(matched, x[12:15])
-        grey = torch.from_numpy(cv2.transform(matched, np.full((1, 3), 1.0 / 3.0, np.float32)))
-        del matched
         mean = np.full((1, 3), 1.0 / 3.0, dtype=np.float32)
+        grey = torch.from_numpy(cv2.transform(matched, mean))
+        del matched
 
         def differ(i: int) -> None:
             gained = np.minimum(_fetch(frames[i], guided[2 * i : 2 * i + 2], grid) * up, np.float32(1.0))
@@ -191,7 +191,7 @@ class CompactSteps:
         share_out(
             [*(partial(along, i, flow, x) for i, flow in enumerate(given)), partial(differ, 0), partial(differ, 1)]
         )
-        for i, plane in enumerate(seen.motion[:6]):
+        for i, plane in enumerate(seen.motion[:6]):  # one at a time: large frames are short of memory here
             x[17 + i] = torch.from_numpy(plane) * (1.0 / FLOW_UNIT)
         x[23:25] = torch.from_numpy(seen.motion[6:8])
         numbers = np.log2(seen.ratio) / 3.0, np.log2(seen.gain) / 3.0, seen.fraction - 0.5

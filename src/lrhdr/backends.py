@@ -11,7 +11,7 @@ radiance in precision "fp32" (tested). Several threads may call it at once.
 
 Precision "bf16" computes the convolutions in bfloat16 and keeps radiometry, flow and vote in float32; "auto" takes it
 where that is quick: on CPUs that multiply it, and, not measured, on GPUs with quality "fast". It changed the mean
-PSNR_T of no evaluation set by more than 0.003 dB (docs/speed.md). Quality "fast" takes a cheaper search for motion,
+PSNR_T of no evaluation set by more than 0.005 dB (docs/speed.md). Quality "fast" takes a cheaper search for motion,
 where the interpolator has one (`TunableInterpolator`).
 """
 

@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -7,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample, crop_and_augment, reverse_time
 from lrhdr.data.generated import CachedSamples, GenerationConfig, build_cache, generate_clip
 from lrhdr.data.maker import SampleMaker
 from lrhdr.data.sources import HdrLibrary, VideoLibrary, load_footage, load_still, sample_footage
+from lrhdr.detail import DetailConfig
 from lrhdr.exposure import interpolation_pairs
 from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.io.exr import write_exr
 from lrhdr.randomness import torch_generator
 from lrhdr.scenes import SceneConfig
+from lrhdr.synthesis import SynthesisConfig
 
 SIZE, CONTEXT = 32, 8
 CONFIG = GenerationConfig(context=CONTEXT, interpolator="average")
@@ -155,6 +159,24 @@ def test_three_exposures(tree: Path, tmp_path: Path) -> None:
     assert s.window.shape == (5, 3, SIZE, SIZE)
     assert s.interpolated.shape == (2, 3, SIZE, SIZE)
     assert len(set(s.exposures.tolist())) == 3
+
+
+def test_still_share_stops_the_camera(tree: Path, tmp_path: Path) -> None:
+    quiet = replace(
+        CONFIG,
+        scene=SceneConfig(max_layers=0, light_change_share=0.0),
+        detail=DetailConfig(grain_share=0.0),
+        synthesis=SynthesisConfig(camera=CameraConfig(noise="none", bit_depth=0), exposure_error_share=0.0),
+    )
+    settings = {"config": quiet, "count": 4, "real_video_share": 0.0}
+
+    def moving(share: float) -> int:
+        samples = CachedSamples(build(tree, tmp_path / f"{share}", still_share=share, **settings))
+        pairs = [(samples[i].window[0], samples[i].window[2]) for i in range(len(samples))]
+        return sum(not torch.allclose(before, after, atol=1e-3) for before, after in pairs)
+
+    assert moving(1.0) == 0
+    assert moving(0.0) == 4
 
 
 def test_cache_travels_to_other_processes(cache: Path) -> None:

@@ -22,6 +22,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--real-video-share", type=float, default=0.45, help="share of samples made from video")
     parser.add_argument("--grain-share", type=float, default=0.15, help="share of samples with grain in their truth")
+    parser.add_argument(
+        "--still-share", type=float, default=0.2, help="share of samples from stills whose camera stands still"
+    )
     parser.add_argument("--interpolator", choices=INTERPOLATORS, default="compact", help="for missing frames")
     parser.add_argument("--workers", type=int, default=1, help="processes")
 
@@ -33,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     from lrhdr.progress import ProgressDisplay
 
     names = ("hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
-    keywords = given(options, *names, "exclude", "real_video_share", "grain_share", "interpolator")
+    keywords = given(options, *names, "exclude", "real_video_share", "grain_share", "still_share", "interpolator")
     set_threads(1)  # as the workers have: on a busy machine two threads wait for each other
     with ProgressDisplay(unit="samples") as progress:
         print(build_cache(**keywords, progress=lambda done, total: progress("synthesize", done, total)))

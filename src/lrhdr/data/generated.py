@@ -167,6 +167,7 @@ def build_cache(
     workers: int = 1,
     real_video_share: float = 0.45,
     grain_share: float | None = None,
+    still_share: float | None = None,
     exclude: Sequence[str] = (),
     interpolator: str | None = None,
     config: GenerationConfig | None = None,
@@ -186,6 +187,7 @@ def build_cache(
         workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
         real_video_share: share of samples from video.
         grain_share: share of samples with grain in their truth; `config.detail.grain_share` when not given.
+        still_share: share of rendered scenes whose camera stands still; `config.scene.camera`'s when not given.
         exclude: shell patterns of source names to leave out.
         interpolator: name of the frozen interpolator; `config.interpolator` when not given.
         config: everything else.
@@ -205,6 +207,9 @@ def build_cache(
         )
         if grain_share is not None:
             settings = replace(settings, detail=replace(settings.detail, grain_share=grain_share))
+        if still_share is not None:
+            camera = replace(settings.scene.camera, still_share=still_share)
+            settings = replace(settings, scene=replace(settings.scene, camera=camera))
         if interpolator is not None:
             settings = replace(settings, interpolator=interpolator)
     except ValueError as error:

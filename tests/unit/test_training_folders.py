@@ -1,7 +1,9 @@
 """Training from folders as they are on disk: Vimeo-90K and MPI-Sintel trees of the tests; and the paper's recipe."""
 
+import copy
 import dataclasses
 import pickle
+import shutil
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,8 @@ from lrhdr.data.training_data import JoinedData, open_training_data
 from lrhdr.data.vimeo90k import Vimeo90K
 from lrhdr.footage import inverse_sigmoid_response
 from lrhdr.interpolate import complete_window, get_interpolator
+from lrhdr.interpolate.base import weights_digest
+from lrhdr.interpolate.compact import CompactInterpolator
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.randomness import torch_generator
 from lrhdr.training import train
@@ -199,8 +203,7 @@ def test_interpolated_frames_are_kept_on_disk(vimeo: Path, tmp_path: Path, monke
     config = dataclasses.replace(CONFIG, cache=str(tmp_path / "cache"))
     data = SequenceData(Vimeo90K(vimeo), config)
     first = data.draw(1, 24, torch_generator(7), "0/0000001-24")
-    file = tmp_path / "cache" / "vimeo90k" / "0" / "0000001-24.safetensors"
-    assert file.is_file()
+    (file,) = (tmp_path / "cache").glob("vimeo90k-*/0/0000001-24-0000001.safetensors")
     free = SequenceData(Vimeo90K(vimeo), CONFIG).draw(1, 24, torch_generator(7))
     assert torch.allclose(first.interpolated, free.interpolated, atol=1 / 65535)
 
@@ -214,6 +217,37 @@ def test_interpolated_frames_are_kept_on_disk(vimeo: Path, tmp_path: Path, monke
     assert equal(first, data.draw(1, 24, torch_generator(7), "0/0000001-24"))
     with pytest.raises(InputError, match="other settings"):
         SequenceData(Vimeo90K(vimeo), dataclasses.replace(config, synthesis="ours"))
+
+
+def test_kept_frames_are_those_of_their_own_clips_and_weights(vimeo: Path, tmp_path: Path, monkeypatch):
+    config = dataclasses.replace(CONFIG, cache=str(tmp_path / "cache"))
+    other = tmp_path / "other"
+    shutil.copytree(vimeo, other)
+    lists = other / "sep_trainlist.txt"
+    lists.write_text("\n".join(reversed(lists.read_text().split())) + "\n")
+
+    def drawn(root: Path, cache: bool, index: int = 0, key: str = "0/0000000-24") -> Sample:
+        data = SequenceData(Vimeo90K(root), config if cache else CONFIG)
+        return data.draw(index, 24, torch_generator(7), key)
+
+    drawn(vimeo, True)
+    for root, index, key in ((other, 0, "0/0000000-24"), (vimeo, 1, "0/0000000-24")):
+        kept, made = drawn(root, True, index, key), drawn(root, False, index, key)
+        assert torch.allclose(kept.interpolated, made.interpolated, atol=1 / 65535)
+    monkeypatch.setattr("lrhdr.data.sequences.weights_digest", lambda _: "others")
+    with pytest.raises(InputError, match=r"other settings \(weights differ"):
+        drawn(vimeo, True)
+
+
+def test_an_interpolators_digest_is_that_of_its_weights():
+    compact = get_interpolator("compact")
+    before = weights_digest(compact)
+    assert before == weights_digest(get_interpolator("compact"))
+    assert weights_digest(get_interpolator("average")) == ""
+    changed = CompactInterpolator(copy.deepcopy(compact.network), "compact")
+    with torch.no_grad():
+        next(changed.network.parameters()).add_(1e-3)
+    assert weights_digest(changed) != before
 
 
 def test_folders_are_joined_and_recognised(vimeo: Path, tmp_path: Path):

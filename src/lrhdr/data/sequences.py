@@ -25,7 +25,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.base import NO_FRAMES, Sample
 from lrhdr.footage import LinearisationConfig, linearise_video
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.interpolate.base import Interpolator
+from lrhdr.interpolate.base import Interpolator, weights_digest
 from lrhdr.interpolate.guided import align_window
 from lrhdr.io.atomic import write_bytes
 from lrhdr.io.images import read_image
@@ -54,6 +54,11 @@ class FrameClips(Protocol):
     @property
     def held_out(self) -> int:
         """How many are kept for validation."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Digest of what the training clips are, in order: where they lie and their names."""
         ...
 
     def frames(self, index: int, count: int, rng: np.random.Generator) -> Sequence[Path]:
@@ -119,7 +124,7 @@ class SequenceData:
         self._linearisation = LinearisationConfig.field() if field else LinearisationConfig()
         self._synthesis = SynthesisConfig.field() if field else SynthesisConfig()
         self._interpolator: Interpolator | None = None
-        self._cache = _open_cache(Path(config.cache), clips.name, config) if config.cache else None
+        self._cache = _open_cache(Path(config.cache), clips, config) if config.cache else None
 
     @property
     def interpolator(self) -> str:
@@ -152,7 +157,8 @@ class SequenceData:
         place = int(rng.integers(0, height - crop + 1)), int(rng.integers(0, width - crop + 1))
         flips = [axis for axis in (-1, -2) if rng.random() < 0.5]
         order = rng.permutation(3).tolist()
-        return self._make(frames[:, order], place, crop, flips, generator, key)
+        # `key` is the sample's name among all data sets of the run; `index` says which clip of this one it is.
+        return self._make(frames[:, order], place, crop, flips, generator, f"{key}-{index:07d}" if key else "")
 
     def fixed(self, number: int) -> Sample:
         """See `TrainingData`: the middle of the frames as they are; exposures and noise from a seed of its own."""
@@ -232,10 +238,12 @@ def _read(paths: Sequence[Path], least: int) -> Tensor:
     return torch.stack(frames).permute(0, 3, 1, 2)
 
 
-def _open_cache(folder: Path, name: str, config: SequenceConfig) -> Path:
+def _open_cache(folder: Path, clips: FrameClips, config: SequenceConfig) -> Path:
     """The folder of this data set's interpolated frames, after a check of what it was made with."""
-    own = folder / name
-    wanted = json.loads(json.dumps({**asdict(config), "cache": "", "validation_crop": 0, "aligned": False}))
+    own = folder / f"{clips.name}-{clips.identity[:12]}"
+    settings = {**asdict(config), "cache": "", "validation_crop": 0, "aligned": False}
+    settings["weights"] = weights_digest(get_interpolator(config.interpolator))
+    wanted = json.loads(json.dumps(settings))
     path = own / "settings.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ Data set: Butler et al., "A naturalistic open source movie for optical flow eval
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,12 @@ class Sintel:
     def __len__(self) -> int:
         """How many windows may be trained on."""
         return len(self._train)
+
+    @property
+    def identity(self) -> str:
+        """See `FrameClips`."""
+        names = (str(path.resolve()) for window in self._train for path in window)
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def frames(self, index: int, count: int, rng: np.random.Generator) -> Sequence[Path]:
         """The window, reversed half of the time."""

@@ -11,6 +11,7 @@ Data set: Xue et al., "Video Enhancement with Task-Oriented Flow", IJCV 2019.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,11 @@ class Vimeo90K:
     def __len__(self) -> int:
         """How many clips may be trained on."""
         return len(self._train)
+
+    @property
+    def identity(self) -> str:
+        """See `FrameClips`."""
+        return hashlib.sha256("\n".join((str(self._root.resolve()), *self._train)).encode()).hexdigest()
 
     def frames(self, index: int, count: int, rng: np.random.Generator) -> Sequence[Path]:
         """A random subset in order, reversed half of the time.

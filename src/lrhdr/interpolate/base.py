@@ -6,11 +6,12 @@ never sends a gradient through it, and its parameters are no part of an LRHDR ch
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lrhdr.checks import InputError, check_tensor
 
@@ -71,6 +72,18 @@ class GuidedInterpolator(Protocol):
             (B, 3, H, W), gamma-encoded LDR with the exposure of the pair.
         """
         ...
+
+
+def weights_digest(interpolator: Interpolator) -> str:
+    """sha256 of an interpolator's weights, "" for one without: what was made with others is not what it makes."""
+    network = getattr(interpolator, "network", None)
+    if not isinstance(network, nn.Module):
+        return ""
+    digest = hashlib.sha256()
+    for name, x in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(x.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_pair(

@@ -98,7 +98,8 @@ def ablate(
         for name in names
     ]
     if any(config.model_config().aligned for config in jobs):
-        add_aligned(base.data, workers=workers, progress=lambda done, total: _tell(progress, "align", done, total))
+        for data in (base.data, *base.extra_data):
+            add_aligned(data, workers=workers, progress=lambda done, total: _tell(progress, "align", done, total))
     results = _run_all([asdict(config) for config in jobs], external, workers, progress)
     baselines = _baselines(base, folder / "baselines.json")
     values = {

@@ -64,7 +64,7 @@ class InterpolationTrainConfig:
         lr_final: where the cosine ends.
         warmup: steps.
         weight_decay: of AdamW.
-        clip_gradient: largest gradient norm.
+        clip_gradient: largest gradient norm; 0 for none.
         ema: decay of the moving average that is validated and saved.
         no_reference: share of pairs that are shown without their reference.
         same_frame: share of pairs whose second frame is the first, as at the ends of a video.
@@ -114,6 +114,13 @@ class InterpolationTrainConfig:
             "crop": self.crop > 2 * _BORDER and self.crop % CompactNet.MULTIPLE == 0,
             "lr": min(self.lr, self.lr_final) > 0.0,
             "ema": 0.0 <= self.ema < 1.0,
+            "warmup": self.warmup >= 0,
+            "weight_decay": self.weight_decay >= 0.0,
+            "clip_gradient": self.clip_gradient >= 0.0,
+            "seed": self.seed >= 0,
+            "validate_every": self.validate_every >= 1,
+            "log_every": self.log_every >= 1,
+            "threads": self.threads >= 1,
             "no_reference": 0.0 <= self.no_reference + self.same_frame <= 1.0,
             "validation": self.validation >= 1,
         }
@@ -436,7 +443,8 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
             raise LrhdrError(f"training: the loss is {float(loss.detach())} at step {step} (seed {config.seed})")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_gradient)
+        if config.clip_gradient:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_gradient)
         optimiser.step()
         step += 1
         update_average(average, network, min(config.ema, step / (step + 10.0)))

@@ -14,6 +14,9 @@ from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.losses import LossConfig
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Fabric's names of what the trainer can do: weights stay in float32."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -60,7 +63,7 @@ class TrainConfig:
         checkpoint_minutes: minutes between checkpoints.
         init_from: weights (name or file) to start from; "" for random ones.
         threads: torch threads per process; 0 leaves torch's choice.
-        precision: Fabric's precision ("32-true", "bf16-mixed" on GPUs).
+        precision: Fabric's precision: "32-true", "bf16-mixed" (convolutions in bfloat16) or "16-mixed" (GPUs).
     """
 
     data: str
@@ -119,6 +122,14 @@ class TrainConfig:
             "tone_perturbation": self.tone_perturbation >= 0.0,
             "warmup": self.warmup >= 0,
             "batch": self.batch >= 1,
+            "log_every": self.log_every >= 1,
+            "validate_every": self.validate_every >= 0,
+            "threads": self.threads >= 0,
+            "seed": self.seed >= 0,
+            "weight_decay": self.weight_decay >= 0.0,
+            "clip_gradient": self.clip_gradient >= 0.0,
+            "checkpoint_minutes": self.checkpoint_minutes >= 0.0,
+            "precision": self.precision in PRECISIONS,
             "crop": self.crop >= 16 and self.crop % LRHDR.MULTIPLE == 0,
             "validation": self.validation >= 0,
             "ema": 0.0 <= self.ema < 1.0,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
@@ -108,7 +108,9 @@ def _record(
 
 
 def start_from(weights: str, network: LRHDRConfig) -> LRHDR:
-    """Load weights to go on from; networks that did not hear the noise level may learn to.
+    """Load weights to go on from. A network that hears the noise level, or has wider layers, starts as the one loaded.
+
+    Wider may be: the voting network at full resolution (`apswf.widths[0]`), ACCR's mapper and decoder inside.
 
     Args:
         weights: bundled name or file.
@@ -121,12 +123,43 @@ def start_from(weights: str, network: LRHDRConfig) -> LRHDR:
     model = load_pretrained(weights)[0]
     if model.config == network:
         return model
-    if replace(model.config, noise=True) != network:
+    if not _grows_into(model.config, network):
         raise InputError(f"{weights}: its network differs from this run's configuration")
-    hearing = LRHDR(network)
-    # The layers that take the noise level start at zero: the network starts as the one that was loaded.
-    hearing.load_state_dict(model.state_dict(), strict=False)
-    return hearing
+    grown = LRHDR(network)
+    # The layers that take the noise level start at zero.
+    grown.load_state_dict(_widened(model, grown), strict=False)
+    return grown
+
+
+def _grows_into(small: LRHDRConfig, large: LRHDRConfig) -> bool:
+    """Whether `large` is `small`, or differs in what `start_from` can add only."""
+    if small.accr is not None and large.accr is not None:
+        wider = ("mapper_hidden", "decoder_hidden")
+        if any(getattr(small.accr, name) > getattr(large.accr, name) for name in wider):
+            return False
+        small = replace(small, accr=replace(small.accr, **{name: getattr(large.accr, name) for name in wider}))
+    if small.apswf.widths[0] > large.apswf.widths[0] or (small.noise and not large.noise):
+        return False
+    widths = (large.apswf.widths[0], *small.apswf.widths[1:])
+    return replace(small, noise=large.noise, apswf=replace(small.apswf, widths=widths)) == large
+
+
+def _widened(small: LRHDR, large: LRHDR) -> dict[str, Tensor]:
+    """The weights of `small` in the shapes of `large`: new channels start at random, and nothing looks at them yet."""
+    made = {}
+    fresh = large.state_dict()
+    for name, given in small.state_dict().items():
+        wider = fresh[name].clone()
+        if name.startswith("apswf.noise."):  # the biases of two layers, one after the other
+            first = small.config.apswf.widths[0]
+            wider[:first] = given[:first]
+            wider[large.config.apswf.widths[0] :] = given[first:]
+        else:
+            if wider.ndim > 1:
+                wider[: len(given), given.shape[1] :] = 0.0
+            wider[tuple(slice(n) for n in given.shape)] = given
+        made[name] = wider
+    return made
 
 
 class TrainingRun:
@@ -162,27 +195,56 @@ class TrainingRun:
         self.average = LRHDR(network).to(fabric.device)
         self.average.load_state_dict(self.bare.state_dict())
         self.optimiser, self.peaks = _optimiser(self.bare, config)
-        self.step, minutes = 0, 0.0
         # Of the last validation, and of the best so far; a resumed run must not forget them.
         self.scores: dict[str, float] = {}
         self.best: dict[str, float] = {}
-        if self.checkpoint.is_file():
-            state = load_checkpoint(self.checkpoint)
-            try:
-                _check_resume(state["config"], asdict(config), self.checkpoint)
-                self.bare.load_state_dict(state["model"])
-                self.average.load_state_dict(state["average"])
-                self.optimiser.load_state_dict(state["optimiser"])
-                self.step, minutes = int(state["step"]), float(state["minutes"])
-                self.scores, self.best = dict(state.get("scores", {})), dict(state.get("best", {}))
-            except InputError:
-                raise
-            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-                reason = " ".join(str(error).split())[:120]
-                raise InputError(f"{self.checkpoint}: not a checkpoint of this run ({reason})") from None
-            say(f"resuming at step {self.step} of {config.steps}")
+        # First to the device, then what was saved: an optimiser's state goes to where its weights are then.
         self.model, self.wrapped = fabric.setup(self.bare, self.optimiser)
+        self.step, minutes = self._restore() if self.checkpoint.is_file() else (0, 0.0)
+        self._agree()
+        if self.step:
+            say(f"resuming at step {self.step} of {config.steps}")
         self.start = time.monotonic() - minutes * 60.0  # as if the earlier processes of this run had been this one
+
+    def _restore(self) -> tuple[int, float]:
+        """Load the checkpoint.
+
+        Returns:
+            Steps and minutes that it has behind it.
+
+        Raises:
+            InputError: damaged, or of another run.
+        """
+        state = load_checkpoint(self.checkpoint)
+        try:
+            _check_resume(state["config"], asdict(self.config), self.checkpoint)
+            self.bare.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scores, self.best = dict(state.get("scores", {})), dict(state.get("best", {}))
+            return int(state["step"]), float(state["minutes"])
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{self.checkpoint}: not a checkpoint of this run ({reason})") from None
+
+    def _agree(self) -> None:
+        """Check that all processes go on from the same step.
+
+        Raises:
+            InputError: some have the checkpoint and others have not: the folder is not the same on all nodes.
+        """
+        if self.world == 1:
+            return
+        steps = self.fabric.all_gather(torch.tensor(self.step, device=self.fabric.device))
+        assert isinstance(steps, torch.Tensor)
+        found = steps.flatten().tolist()
+        if len(set(found)) > 1:
+            raise InputError(
+                f"{self.checkpoint}: processes found it at steps {found}, expected one step; to go on, the output "
+                "folder must be the same for all nodes"
+            )
 
     @property
     def minutes(self) -> float:

@@ -92,6 +92,12 @@ def test_ablation_trains_scores_and_goes_on_where_it_was(base: TrainConfig, tmp_
         ablate(dataclasses.replace(base, lr=1e-4), out, rows=["full"], seeds=1)
 
 
+def test_further_data_is_aligned_too(base: TrainConfig, tmp_path: Path):
+    more = write_cache(tmp_path / "more")
+    ablate(dataclasses.replace(base, extra_data=(str(more),)), tmp_path / "out", rows=["flow-candidate"], seeds=1)
+    assert list(more.glob("aligned-*.safetensors"))
+
+
 def test_scores_leave_the_border_out(base: TrainConfig, tmp_path: Path, monkeypatch):
     """The stored score is that of the network on the inner part of the held-out samples."""
     ablate(base, tmp_path / "out", rows=["full"], seeds=1)

@@ -225,6 +225,8 @@ def test_configuration_file(tmp_path: Path) -> None:
     for text, message in (
         ('data = []\noutput = "o"\n', "data"),
         ('data = ["a"]\noutput = "o"\ncrop = 30\n', "crop = 30 is out of range"),
+        ('data = ["a"]\noutput = "o"\nvalidate_every = 0\n', "validate_every = 0 is out of range"),
+        ('data = ["a"]\noutput = "o"\nclip_gradient = -1.0\n', "clip_gradient = -1.0 is out of range"),
         ('data = ["a"]\noutput = "o"\ndepth = 3\n', "unknown keys"),
         ("data = [", "not a readable TOML"),
     ):

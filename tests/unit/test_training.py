@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import lightning_fabric
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -353,6 +355,17 @@ def test_configuration_file(tmp_path: Path):
         ('data = "d"\noutput = "o"\nspeed = 3', "unknown keys"),
         ('data = "d"', "output"),
         ('data = "d"\noutput = "o"\ncrop = 13', "crop"),
+        *(
+            (f'data = "d"\noutput = "o"\n{name} = {value}', f"{name} = .* is out of range")
+            for name, value in (
+                ("log_every", 0),
+                ("threads", -1),
+                ("weight_decay", -1.0),
+                ("clip_gradient", -1.0),
+                ("seed", -1),
+                ("precision", '"bf16-true"'),
+            )
+        ),
         ('data = "d"\noutput = "o"\n[loss]\nvote_weighting = "x"', "vote_weighting"),
     ):
         path.write_text(text)
@@ -360,6 +373,42 @@ def test_configuration_file(tmp_path: Path):
             load_config(path)
     with pytest.raises(InputError, match="no such configuration"):
         load_config(tmp_path / "none.toml")
+
+
+def test_a_crop_larger_than_the_samples_is_refused_by_name(config: TrainConfig):
+    with pytest.raises(InputError, match=r"data: found samples of 24x24 pixels, expected at least 32x32 for the crop"):
+        train(dataclasses.replace(config, crop=32))
+
+
+def test_what_was_saved_is_loaded_once_the_network_is_on_its_device(config: TrainConfig, monkeypatch):
+    train(dataclasses.replace(config, steps=2))
+    happened: list[str] = []
+    setup, restore = lightning_fabric.Fabric.setup, training_run.TrainingRun._restore
+
+    def noted_setup(self, *parts: object) -> object:
+        happened.append("setup")
+        return setup(self, *parts)
+
+    def noted_restore(self) -> tuple[int, float]:
+        happened.append("restore")
+        return restore(self)
+
+    monkeypatch.setattr(lightning_fabric.Fabric, "setup", noted_setup)
+    monkeypatch.setattr(training_run.TrainingRun, "_restore", noted_restore)
+    train(dataclasses.replace(config, steps=2))
+    assert happened == ["setup", "restore"]
+
+
+def test_processes_that_would_go_on_from_different_steps_are_refused(config: TrainConfig):
+    run = training_run.TrainingRun.__new__(training_run.TrainingRun)
+    run.world, run.step, run.checkpoint = 2, 5, Path("run/last.pt")
+    for found, fine in (([5, 5], True), ([5, 0], False)):
+        run.fabric = SimpleNamespace(device="cpu", all_gather=lambda _x, found=found: torch.tensor(found))
+        if fine:
+            run._agree()
+            continue
+        with pytest.raises(InputError, match=r"last\.pt: processes found it at steps \[5, 0\], expected one step"):
+            run._agree()
 
 
 def test_every_committed_configuration_is_valid():
@@ -484,6 +533,30 @@ def test_the_reference_is_shown_under_another_tone_but_stays_a_candidate(config:
     assert not torch.equal(before.logits, after.logits)
     assert torch.equal(before.logits, same_again.logits)
     train(dataclasses.replace(config, tone_perturbation=0.7, steps=2, output=str(tmp_path / "toned")))
+
+
+def test_a_wider_network_starts_as_the_narrower_one(config: TrainConfig, tmp_path: Path):
+    model = TINY | {"noise": True}
+    narrow = train(dataclasses.replace(config, model=model))
+    accr = {**TINY["accr"], "mapper_hidden": 9, "decoder_hidden": 10}
+    apswf = {**TINY["apswf"], "widths": [11, *TINY["apswf"]["widths"][1:]]}
+    wider = dataclasses.replace(
+        config, model=model | {"accr": accr, "apswf": apswf}, init_from=str(narrow), output=str(tmp_path / "wider")
+    )
+    window, between = torch.rand(2, 3, 3, 16, 16), torch.rand(2, 1, 3, 16, 16)
+    exposures = torch.tensor([[1.0, 4.0, 1.0], [8.0, 1.0, 8.0]])
+    start = training_run.start_from(str(narrow), wider.model_config()).eval()
+    with torch.no_grad():
+        small, large = (m(window, between, exposures) for m in (load_pretrained(narrow)[0], start))
+    torch.testing.assert_close(large.hdr, small.hdr)
+    torch.testing.assert_close(large.logits, small.logits)
+    trained = load_pretrained(train(wider))[0]
+    for name in ("apswf.stem.weight", "accr.mapper.conv1.weight", "accr.decoder.first.weight"):
+        assert trained.state_dict()[name].shape[0] in (9, 10, 11), name
+    assert trained.apswf.down1.weight[:, -1].abs().max() > 0.0, "what looks at a new channel has learnt"
+    for other in (model | {"apswf": {**apswf, "widths": [3, *apswf["widths"][1:]]}}, model | {"alpha": 1.5}, TINY):
+        with pytest.raises(InputError, match="its network differs"):
+            training_run.start_from(str(narrow), dataclasses.replace(config, model=other).model_config())
 
 
 def test_a_network_that_did_not_hear_noise_may_learn_to(config: TrainConfig, tmp_path: Path):

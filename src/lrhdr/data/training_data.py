@@ -30,6 +30,7 @@ class CacheData:
     """
 
     def __init__(self, path: Path | str, held_out: int, *, aligned: bool = False) -> None:
+        self.path = Path(path)
         self.samples = CachedSamples(path, aligned=aligned)
         self.held_out = held_out
         if len(self.samples) <= held_out:
@@ -45,8 +46,18 @@ class CacheData:
         return len(self.samples) - self.held_out
 
     def draw(self, index: int, crop: int, generator: torch.Generator, key: str = "") -> Sample:
-        """See `TrainingData`."""
-        return crop_and_augment(self.samples[index], crop, generator)
+        """See `TrainingData`.
+
+        Raises:
+            InputError: the samples are smaller than the crop.
+        """
+        sample = self.samples[index]
+        height, width = sample.target.shape[-2:]
+        if min(height, width) < crop:
+            raise InputError(
+                f"{self.path}: found samples of {width}x{height} pixels, expected at least {crop}x{crop} for the crop"
+            )
+        return crop_and_augment(sample, crop, generator)
 
     def fixed(self, number: int) -> Sample:
         """See `TrainingData`: whole samples."""

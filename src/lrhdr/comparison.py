@@ -52,7 +52,8 @@ class Difference:
         low: lower end of the interval; None for fewer than two clips.
         high: upper end.
         better_b: share of the pairs in which the second is better; ties count half.
-        winner: "A" or "B" where the interval leaves 0 out, "undecided" where not, "one clip" without an interval.
+        winner: "A" or "B" where the interval leaves 0 out, "undecided" where not, "one clip" without an interval,
+            "no pairs" where all are left out (the numbers are NaN).
         left_out: pairs of which one value is infinite and the other is not; they are in no mean.
     """
 
@@ -227,17 +228,20 @@ def _difference(
     low, high = _interval(deltas, [name for name, _, _ in pairs], clips, seed, resamples)
     good = deltas if judge.higher_is_better else -deltas
     winner = "one clip" if low is None else "undecided"
+    if not kept:
+        winner = "no pairs"
     if low is not None and high is not None and (low > 0.0 or high < 0.0):
         winner = "B" if (low > 0.0) == judge.higher_is_better else "A"
     return {
         "clips": len(clips),
         "frames": len(kept),
-        "mean_a": _mean([x for x, _ in finite]),
-        "mean_b": _mean([y for _, y in finite]),
-        "difference": _mean(deltas.tolist()),
+        # Without a number where all pairs are left out; infinite where all are perfect.
+        "mean_a": _mean([x for x, _ in finite]) if kept else math.nan,
+        "mean_b": _mean([y for _, y in finite]) if kept else math.nan,
+        "difference": _mean(deltas.tolist()) if kept else math.nan,
         "low": low,
         "high": high,
-        "better_b": _mean(((good > 0.0) + 0.5 * (good == 0.0)).tolist()),
+        "better_b": _mean(((good > 0.0) + 0.5 * (good == 0.0)).tolist()) if kept else math.nan,
         "winner": winner,
         "left_out": len(keys) - len(kept),
     }
@@ -270,7 +274,12 @@ def to_plain(differences: Sequence[Difference], seed: int, resamples: int = RESA
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: ("inf" if isinstance(v, float) and math.isinf(v) else v) for k, v in values.items()}
+    def plain(value: Any) -> Any:
+        if isinstance(value, float) and math.isnan(value):
+            return None
+        return "inf" if isinstance(value, float) and math.isinf(value) else value
+
+    return {k: plain(v) for k, v in values.items()}
 
 
 def text(differences: Sequence[Difference], seed: int, resamples: int = RESAMPLES) -> str:
@@ -299,10 +308,13 @@ def _line(d: Difference, judge: Judge) -> str:
     digits = judge.digits + 1
 
     def shown(value: float, sign: str = "") -> str:
+        if math.isnan(value):
+            return "–"
         return f"{judge.factor * value:{sign}.{digits}f}"
 
     where = f"{d.group}, stops {', '.join(f'{s:g}' for s in d.stops)}, composite {'on' if d.composite else 'off'}"
     name = d.clip or f"all {d.clips}"
     interval = "–" if d.low is None or d.high is None else f"{shown(d.low, '+')} to {shown(d.high, '+')}"
     cells = [where, name, str(d.frames), shown(d.mean_a), shown(d.mean_b), shown(d.difference, "+"), interval]
-    return "| " + " | ".join([*cells, f"{100 * d.better_b:.0f} %", d.winner]) + " |"
+    share = "–" if math.isnan(d.better_b) else f"{100 * d.better_b:.0f} %"
+    return "| " + " | ".join([*cells, share, d.winner]) + " |"

@@ -143,7 +143,7 @@ def evaluate(
         "camera": asdict(recording),
         "interpolator": between.name,
         "quality": quality,
-        "precision": completer.precision,
+        "precision": "bf16" if any(tool.precision == "bf16" for tool in (completer, *tools.values())) else "fp32",
         "frames": frames,
         "stops": [list(s) for s in alternations],
         "clips": {f"{c.group}/{c.name}": c.note for c in todo},

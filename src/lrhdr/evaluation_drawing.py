@@ -107,11 +107,13 @@ def draw_worst(
     wanted = worst_frames(result, count, methods)
     if not wanted:
         return
+    # Without the alternations that only baselines were run on: networks refuse those. A set's own are not among them.
+    stops = [s for s in measure["stops"] if tuple(s) in {key[2] for key in wanted}] or measure["stops"]
     kept = WorstFrames(count, methods)
     evaluate(
         {name: method for name, method in chosen.items() if name in methods},
         [clip for clip in clips if any((clip.group, clip.name) == key[:2] for key in wanted)],
-        **{**measure, "metrics": ("psnr_t", "ssim_t"), "bounds": False},
+        **{**measure, "metrics": ("psnr_t", "ssim_t"), "bounds": False, "stops": stops},
         progress=(lambda what, done, total: progress(f"worst frames: {what}", done, total)) if progress else None,
         keep=kept,
         only=wanted,

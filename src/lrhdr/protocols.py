@@ -178,12 +178,14 @@ class Protocol:
         """Angular resolution for HDR-VDP-2.
 
         Args:
-            size: (height, width) of the frames.
+            size: (height, width) of what is scored, without the border: the screen shows whole frames.
             display: the screen.
         """
         if self.vdp_pixels_per_degree is not None:
             return self.vdp_pixels_per_degree
-        return angular_resolution(24.0, size, 0.5) if self.vdp_input == "srgb-display" else display.pixels_per_degree
+        if self.vdp_input != "srgb-display":
+            return display.pixels_per_degree
+        return angular_resolution(24.0, (size[0] + 2 * self.crop, size[1] + 2 * self.crop), 0.5)
 
     def settings(self) -> dict[str, Any]:
         """Everything that makes numbers comparable, as plain values."""

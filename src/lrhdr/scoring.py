@@ -170,6 +170,7 @@ def score_take(
         if tools:
             started = time.perf_counter()
             interpolated = run.completer.complete(window, exposures)
+            _finish(interpolated.device)
             interpolation += time.perf_counter() - started
             recorded = take.companion(index)
             if recorded is not None:
@@ -221,6 +222,12 @@ def score_take(
     result.settings["data"][take.name] = {"size": list(size), "frames": len(chosen), **seen}
 
 
+def _finish(device: torch.device) -> None:
+    """Wait for what a GPU still has to do, so that the clock says what it took."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _solve(
     tools: Mapping[str, Reconstructor],
     window: Tensor,
@@ -238,6 +245,7 @@ def _solve(
         started = time.perf_counter()
         try:
             hdr, weights = tool.fuse(window, interpolated, exposures)
+            _finish(hdr.device)
         finally:
             tool.method = kept
         seconds = time.perf_counter() - started

@@ -101,6 +101,10 @@ def test_perfect_frames():
     assert whole.difference == pytest.approx(2 / 3)
     assert "1 pairs with one perfect frame are left out." in text([whole], 0)
     json.dumps(to_plain(compare(made([[inf]]), made([[inf]])), 0), allow_nan=False)
+    nothing = compare(made([[30.0], [30.0]]), made([[inf], [inf]]))
+    assert "| all 0 | 0 | – | – | – | – | – | no pairs |" in text(nothing, 0)
+    assert to_plain(nothing, 0)["differences"][0]["difference"] is None
+    json.dumps(to_plain(nothing, 0), allow_nan=False)
 
 
 def test_rows_that_correspond():

@@ -23,6 +23,7 @@ from lrhdr.data.evaluation import (
     video_clips,
 )
 from lrhdr.evaluation import evaluate
+from lrhdr.evaluation_drawing import draw_worst
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.interpolate import get_interpolator
 from lrhdr.io.exr import write_exr
@@ -158,12 +159,24 @@ def test_quality_is_that_of_the_pipeline():
     assert result.settings["precision"] == ("bf16" if bf16_is_fast() else "fp32")
     exact = evaluate({"completion": BASELINES["completion"]}, [moving], precision="fp32", **common | {"keep": None})
     assert exact.settings["precision"] == "fp32"
+    network = {"n": LRHDR(LRHDRConfig.preset("compact"))}
+    half = evaluate(network, [moving], precision="bf16", **common | {"keep": None, "interpolator": "average"})
+    assert half.settings["precision"] == "bf16"
     schedule = ExposureSchedule.from_stops((0, 3))
     ldr = clip(size=(64, 96)).alternate(schedule, CameraConfig())
     for quality, same in (("fast", True), ("best", False)):
         tool = Reconstructor(BASELINES["completion"], "compact", backend=BackendChoice(quality=quality))
         frames = [torch.from_numpy(f.radiance).permute(2, 0, 1) for f in tool.reconstruct(ldr, schedule)]
         assert all(torch.allclose(frame, kept[i], atol=1e-6) for i, frame in enumerate(frames)) == same
+
+
+def test_sheets_of_a_network_leave_out_the_alternations_that_only_baselines_fit(tmp_path):
+    chosen = {"two": LRHDR(LRHDRConfig.preset("compact")), "reference": BASELINES["reference"]}
+    measure = {"stops": [(0, 3), (0, 2, 4)], "interpolator": "average", "predictions": {}, "bounds": False}
+    result = evaluate(chosen, [clip(n_frames=5)], **measure, metrics=("psnr_t",))
+    assert {(r.method, len(r.stops)) for r in result.frames} == {("two", 2), ("reference", 2), ("reference", 3)}
+    draw_worst(result, 1, chosen, [clip(n_frames=5)], measure | {"metrics": ("psnr_t",)}, tmp_path, None)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".png"]
 
 
 def test_a_networks_candidates_get_their_own_oracle():

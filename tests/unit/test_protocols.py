@@ -1,5 +1,7 @@
 """Protocols: the frames, division and resolution of the field's scripts; displays; refusals."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -44,6 +46,9 @@ def test_resolution_for_hdrvdp2():
     assert PROTOCOLS["field"].pixels_per_degree((813, 1536), screen) == pytest.approx(25.5, abs=0.1)
     assert PROTOCOLS["lrhdr-paper"].pixels_per_degree((813, 1536), screen) == 30.0
     assert PROTOCOLS["all-frames"].pixels_per_degree((813, 1536), screen) == 45.0
+    cropped = dataclasses.replace(PROTOCOLS["field"], crop=100)  # the screen is as large as the frames are
+    whole = PROTOCOLS["field"].pixels_per_degree((813, 1536), screen)
+    assert cropped.pixels_per_degree((613, 1336), screen) == pytest.approx(whole)
 
 
 def test_light():

@@ -51,6 +51,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "synthesis": (1, ("camera", "exposure")),
     # floor 2: networks and judges
     "nn": (2, ()),
+    "nn.fingerprint": (2, ()),
     "nn.skeleton": (2, ()),
     "nn.precision": (2, ()),
     "nn.triplet_attention": (2, ()),
@@ -89,6 +90,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "interpolate.guided",
             "interpolate.polish",
             "interpolate.sampling",
+            "nn.fingerprint",
             "nn.precision",
         ),
     ),
@@ -125,6 +127,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "models.candidate_rows",
             "models.frame_rows",
             "models.lrhdr",
+            "nn.fingerprint",
         ),
     ),
     "losses": (2, ("models.lrhdr",)),

@@ -40,7 +40,14 @@ def frame_to_tensor(frame: Frame, index: int, *, keep_codes: bool = False) -> Te
     shape = tuple(frame.shape)
     if len(shape) != 3 or shape[axis] != 3 or 0 in shape:
         raise InputError(f"frame {index}: expected shape {layout}, found {shape}")
-    x = frame if isinstance(frame, Tensor) else torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))
+    if isinstance(frame, Tensor):
+        x = frame
+    else:
+        native = frame.astype(frame.dtype.newbyteorder("="), copy=False)  # PyTorch takes no other order of bytes
+        try:
+            x = torch.from_numpy(np.ascontiguousarray(native.transpose(2, 0, 1)))
+        except TypeError:
+            raise InputError(f"frame {index}: expected uint8, uint16 or float values, found {frame.dtype}") from None
     if x.dtype in WHITE:
         # A copy, never the caller's own memory, which may hold another frame by the time this one is looked at.
         return x.clone() if keep_codes else codes_to_float(x)

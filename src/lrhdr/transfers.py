@@ -25,7 +25,7 @@ class DeviceCopies:
 
     def upload(self, x: Tensor) -> Tensor:
         """Bring a tensor to the device; on a GPU the copy may still be under way (see `arrived`)."""
-        if self._stream is None:
+        if self._stream is None or x.device.type != "cpu":
             return x.to(self.device)
         # The copy lies in memory of the copying stream, which may take it back when the tensor is dropped. The pipeline
         # drops a frame only after `download` has waited for all that was computed from it.

@@ -290,3 +290,10 @@ def test_onnx_agrees_with_the_network_at_any_size(
         assert (mu_law(got.hdr) - mu_law(expected.hdr)).abs().max() < 1e-3
     prepare(model, BackendChoice("onnx"), CPU, notify=said.append)
     assert len(said) == 1  # the second time it is there
+
+
+def test_frames_that_are_on_the_device_are_not_pinned() -> None:
+    there = torch.device("meta")  # stands for a GPU
+    copies = DeviceCopies(there)
+    copies._stream = object()  # type: ignore[assignment]
+    assert copies.upload(torch.empty(3, device=there)).device == there

@@ -148,6 +148,11 @@ def test_frame_types_agree() -> None:
         torch.testing.assert_close(frame_to_tensor(frame, 0), expected, rtol=0, atol=1e-7)
     torch.testing.assert_close(frame_to_tensor(torch.from_numpy(codes).permute(2, 0, 1), 0), expected)
     torch.testing.assert_close(frame_to_tensor(expected, 0), expected)
+    for order in (">u2", "<u2"):
+        there = (np.arange(12, dtype=np.float64).reshape(2, 2, 3) / 11 * 65535).astype(order)
+        torch.testing.assert_close(frame_to_tensor(there, 0), torch.from_numpy(there / 65535).permute(2, 0, 1).float())
+    with pytest.raises(InputError, match="frame 3: expected uint8, uint16 or float values, found complex"):
+        frame_to_tensor(np.zeros((2, 2, 3), np.clongdouble), 3)
     mirrored = codes[:, ::-1]  # a negative stride, which torch cannot take as it is
     torch.testing.assert_close(frame_to_tensor(mirrored, 0), expected.flip(2))
 

@@ -220,6 +220,9 @@ def test_weights_that_change_in_place_are_followed() -> None:
         model.apswf.head0.weight.mul_(-2.0)
     expected = _forward(model, window, between, exposures, None, None)
     torch.testing.assert_close(run(window, between, exposures).hdr, expected.hdr, rtol=0.0, atol=_NEAR)
+    model.apswf.head0.weight.data.mul_(0.3)  # which no version counts
+    expected = _forward(model, window, between, exposures, None, None)
+    torch.testing.assert_close(run(window, between, exposures).hdr, expected.hdr, rtol=0.0, atol=_NEAR)
 
 
 def test_threads_share_an_executor() -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +41,7 @@ from lrhdr.interpolate.flow import (
 from lrhdr.interpolate.guided import clipped_luminance8
 from lrhdr.interpolate.polish import polish
 from lrhdr.lanes import share_out
+from lrhdr.nn.fingerprint import fingerprint
 from lrhdr.radiometry import WHITE, codes_to_float
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -175,7 +177,7 @@ class CompactInterpolator(DISInterpolator):
         self.name = name
         self.fast, self.half = fast, half
         self._steps: CompactSteps | None = None
-        self._key: tuple[int, ...] = ()
+        self._key: tuple[Any, ...] = ()
 
     def tuned(self, *, fast: bool, half: bool) -> CompactInterpolator:
         """The same with these ways of saving time as well; see the class."""
@@ -260,15 +262,13 @@ class CompactInterpolator(DISInterpolator):
 
     def _estimate(self, seen: Halves) -> tuple[Array, Array]:
         """Refined flows (4, H/2, W/2) and votes (6, H/2, W/2); on the CPU by OpenCV and strips."""
-        states = (*self.network.parameters(), *self.network.buffers())
-        if states[0].device.type == "cpu":
-            # A tensor's version counts its changes in place: a trainer may go on with the network.
-            key = tuple(0 if x.is_inference() else x._version for x in states)
+        device = next(self.network.parameters()).device
+        if device.type == "cpu":
+            key = fingerprint(self.network)
             if self._steps is None or self._key != key:
                 dtype = torch.bfloat16 if self.half else torch.float32
                 self._steps, self._key = CompactSteps(self.network, dtype), key
             return self._steps(seen)
-        device = states[0].device
 
         def batch(array: Array) -> Tensor:
             # The network halves frames by averaging 2x2 pixels: repeated, they come back as they are.

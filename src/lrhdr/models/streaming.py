@@ -37,6 +37,7 @@ from lrhdr.models.apswf_rows import ApswfRows
 from lrhdr.models.candidate_rows import CandidateRows
 from lrhdr.models.frame_rows import FrameRows
 from lrhdr.models.lrhdr import LRHDR
+from lrhdr.nn.fingerprint import fingerprint
 from lrhdr.noise import noise_code, noise_level
 from lrhdr.strips import Array
 
@@ -146,7 +147,7 @@ class _AccrLane:
 class StreamingLRHDR:
     """Run an `LRHDR` in strips of rows; see the module's docstring.
 
-    The weights are copied, and copied again when the model's have changed in place.
+    The weights are copied, and copied again when the model's have changed (`lrhdr.nn.fingerprint`).
 
     Args:
         model: in eval mode, for which `supports` holds.
@@ -232,11 +233,9 @@ class StreamingLRHDR:
                     )
 
     def _workspace(self, height: int, width: int) -> _Workspace:
-        # A tensor's version counts its changes in place: a trainer may go on with the model.
-        states = (*self.model.parameters(), *self.model.buffers())
         once = height * width > KEEP_PIXELS
         lanes = torch.get_num_threads()
-        key = (height, width, once, lanes, *(0 if x.is_inference() else x._version for x in states))
+        key = (height, width, once, lanes, fingerprint(self.model))
         held = getattr(self._local, "workspace", None)
         if held is None or held.key != key:
             held = self._local.workspace = None  # the old one's memory goes before the new one's comes

@@ -61,7 +61,7 @@ class Break:
     Attributes:
         index: the first frame after it (for a dropped frame: the index that it would have had).
         kind: "dropped", "repeated", or "dropped or repeated" where the pictures do not tell.
-        count: how many frames are missing (for "repeated": 1).
+        count: how many frames are missing, if they are (for "repeated": 1).
     """
 
     index: int
@@ -300,7 +300,7 @@ def _kind_of(found: Break, comparisons: Mapping[int, Sequence[Comparison]], peri
     typical = float(np.median(usual)) if usual else 0.0
     here = comparisons[1][found.index - 1].change
     if typical < 2e-3 or not np.isfinite(here):
-        return Break(found.index, "dropped or repeated", 1)
+        return Break(found.index, "dropped or repeated", found.count)
     if here < 0.2 * typical:
         return Break(found.index, "repeated", 1)
     return Break(found.index, "dropped", found.count)

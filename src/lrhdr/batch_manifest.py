@@ -81,6 +81,8 @@ def read_clips(source: str, output: str, defaults: RunOptions) -> tuple[BatchCli
         InputError: nothing there, a manifest that makes no sense (the message says where), or two clips of one name.
     """
     path = Path(source)
+    if defaults.name:
+        raise InputError(f"name: expected the key 'name' in a manifest, one per clip; found --name {defaults.name}")
     if path.is_file() and path.suffix.lower() in MANIFESTS:
         rows = _read_rows(path)
         clips = [_clip(row, where, path.parent, output, defaults) for where, row in rows]
@@ -181,7 +183,7 @@ def _clip(row: Mapping[str, Any], where: str, base: Path, output: str, defaults:
         typed = {"exposures": None, "stops": None, **typed}
     options = replace(defaults, **typed, name=name, overwrite=False)
     folder = Path(_absolute(Path(output) / name))
-    changes: dict[str, Any] = {key: _file(typed, key, options, base) for key in _FILES}
+    changes: dict[str, Any] = {key: _file(typed, key, options, base, name) for key in _FILES}
     for key in WHOLE_CLIP:
         value = getattr(options, key)
         if value:
@@ -189,11 +191,13 @@ def _clip(row: Mapping[str, Any], where: str, base: Path, output: str, defaults:
     return BatchClip(name, str(place), str(folder), replace(options, **changes))
 
 
-def _file(typed: Mapping[str, Any], key: str, options: RunOptions, base: Path) -> str | None:
+def _file(typed: Mapping[str, Any], key: str, options: RunOptions, base: Path, name: str) -> str | None:
     """A name, or an absolute path: workers may run elsewhere."""
     value: str | None = getattr(options, key)
     if not value:
         return value
+    if key == "sidecar":
+        value = value.replace("{name}", name)
     path = (base if key in typed else Path()) / value
     return _absolute(path) if path.exists() or key == "sidecar" else value
 
@@ -224,7 +228,7 @@ def _check_distinct(clips: list[BatchClip]) -> None:
     """Refuse two results of one name (file systems that do not tell case apart exist)."""
     taken: dict[str, str] = {}
     for clip in clips:
-        for place in (clip.output, *(getattr(clip.options, key) for key in WHOLE_CLIP)):
+        for place in (clip.output, *(getattr(clip.options, key) for key in (*WHOLE_CLIP, "sidecar"))):
             if not place:
                 continue
             if place.casefold() in taken:

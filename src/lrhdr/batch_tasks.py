@@ -17,12 +17,12 @@ from pathlib import Path
 
 from lrhdr.batch_manifest import BatchClip
 from lrhdr.checks import LrhdrError
-from lrhdr.clip_setup import prepare_clip
+from lrhdr.clip_setup import FIRST_FRAME, first_frame_digest, prepare_clip
 from lrhdr.delivery import make_parent
 from lrhdr.io.atomic import clear_stale, output_error, write_bytes
 from lrhdr.run_options import parse_range
 from lrhdr.run_videos import plan_videos
-from lrhdr.runs import build_reconstructor, run
+from lrhdr.runs import build_reconstructor, check_targets, run
 from lrhdr.shards import shard_options
 from lrhdr.sidecar import KEY
 
@@ -105,6 +105,7 @@ def perform(task: Task, progress: Callable[[int], None]) -> Done | Failure:
 
 def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
     clip, notes = task.clip, list[str]()
+    check_targets(clip.input, clip.output, clip.options)  # before anything is made or thrown away
     folder, record = Path(clip.output), clip.files.record
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +127,8 @@ def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
     build_reconstructor(clip.options, setup.schedule)
     if not existing:
         # The first shard replaces this by the whole record; until then it spares every shard the look at the clip.
-        write_bytes(record, (json.dumps({KEY: setup.facts.to_dict()}, indent=2) + "\n").encode())
+        content = {KEY: setup.facts.to_dict(), FIRST_FRAME: first_frame_digest(setup.source)}
+        write_bytes(record, (json.dumps(content, indent=2) + "\n").encode())
     return Done(notes=tuple(notes))
 
 

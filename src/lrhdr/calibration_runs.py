@@ -62,8 +62,12 @@ def calibrate_bracket(
         if values is None:
             raise InputError(f"{frames}: found no exposure times in the images, expected --exposures or --stops")
         seconds = tuple(2.0**value for value in values)
-    calibration = calibrate(list(source), seconds)
     target, picture = Path(output), Path(plot) if plot else Path(output).with_suffix(".png")
+    if target.suffix.lower() != ".json":
+        raise InputError(f"{target}: expected a name ending in .json, the curve that --crf reads")
+    if picture.suffix.lower() != ".png" or picture.resolve() in {file.resolve() for file in source.files}:
+        raise InputError(f"plot: expected a .png file that is no image of the bracket, found {picture}")
+    calibration = calibrate(list(source), seconds)
     make_parent(target)
     make_parent(picture)
     write_calibration(target, calibration)

@@ -7,10 +7,14 @@ clip and remembered in the run's record.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from lrhdr.alternation import Alternation
 from lrhdr.analysis import Analysis, Progress, analyse
@@ -31,10 +35,13 @@ from lrhdr.io.atomic import output_error
 from lrhdr.io.recoded import RecodedSource
 from lrhdr.io.sources import FrameSource
 from lrhdr.response import NAMED_CURVES, ResponseCurve
-from lrhdr.run_options import RunOptions, file_stem, find_schedule
-from lrhdr.sidecar import ClipFacts, clip_facts, read_sidecar, write_sidecar
+from lrhdr.run_options import RunOptions, file_stem, find_schedule, parse_range
+from lrhdr.sidecar import NOT_INSPECTED, ClipFacts, clip_facts, read_sidecar, write_sidecar
 
 Notify = Callable[[str], None]
+
+FIRST_FRAME = "first_frame_sha256"
+"""Where a run's record keeps the digest of the first frame."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,12 @@ def prepare_clip(
     # Typed exposures are checked before a long look at the pixels, so that a slip of the pen costs no time.
     typed = find_schedule(source, path, options) if options.exposures or options.stops else None
     facts = named if named is not None and named.curve == curve.name else _remembered(output, source, curve, options)
+    if facts is not None and options.inspect and facts.reason == NOT_INSPECTED:
+        facts = None  # an earlier run did not look
     fresh = facts is None
     if facts is None:
         facts = _look(source, curve, progress, say) if options.inspect else _unseen(source, curve)
-    if options.sidecar and named is None:
+    if options.sidecar and named is None and facts.reason != NOT_INSPECTED:
         _write(Path(options.sidecar), facts)
     schedule, origin = _choose(path, source, options, typed, named, facts)
     if origin == "pixels" and fresh:
@@ -115,9 +124,8 @@ def prepare_clip(
             say(f"warning: {path}: exposures {problem}")
     if (facts.black, facts.saturation) != (0.0, 1.0) and fresh:
         say(f"black at {facts.black:.3g} and saturation at {facts.saturation:.3g} of the code range, from the pixels")
-    leveled = curve.with_levels(facts.black, facts.saturation)
-    parts = _parts(path, source, schedule, facts, say)
-    return ClipSetup(source if leveled.is_identity else RecodedSource(source, leveled), schedule, parts, facts)
+    parts = _parts(path, source, schedule, facts, parse_range(options.frames, source.n_frames), say)
+    return ClipSetup(_leveled(source, curve, facts), schedule, parts, facts)
 
 
 def inspect_clip(
@@ -180,7 +188,34 @@ def _remembered(output: str | None, source: FrameSource, curve: ResponseCurve, o
     except InputError:  # the run itself says what is wrong with its record
         return None
     same = (found.n_frames, found.size, found.curve) == (source.n_frames, source.size, curve.name)
-    return found if same else None
+    return (
+        found
+        if same and _first_frame_in(record) in (None, first_frame_digest(_leveled(source, curve, found)))
+        else None
+    )
+
+
+def first_frame_digest(source: FrameSource) -> str:
+    """sha256 of a clip's first frame: what tells one input from another without reading all of it.
+
+    Raises:
+        InputError: the frame cannot be read.
+    """
+    first = next(iter(source))
+    return hashlib.sha256(np.ascontiguousarray(first).tobytes()).hexdigest()
+
+
+def _first_frame_in(record: Path) -> str | None:
+    """The digest that a run's record holds; None in records of older versions."""
+    found = json.loads(record.read_text(encoding="utf-8"))
+    digest = found.get(FIRST_FRAME)
+    return digest if isinstance(digest, str) else None
+
+
+def _leveled(source: FrameSource, curve: ResponseCurve, facts: ClipFacts) -> FrameSource:
+    """A clip with its black and saturation where the package has them."""
+    leveled = curve.with_levels(facts.black, facts.saturation)
+    return source if leveled.is_identity else RecodedSource(source, leveled)
 
 
 def _check_same_clip(facts: ClipFacts, source: FrameSource, path: str) -> None:
@@ -204,35 +239,65 @@ def _choose(
     if typed is not None:
         return typed, "typed"
     if named is not None and named.exposures:
+        _check_start(options)
         return ExposureSchedule(named.exposures), "sidecar"
-    if source.exposures_stops is not None:
+    if source.exposures_stops is not None or source.exposures_problem is not None:
         return find_schedule(source, path, options), "tags"
     if facts.exposures:
-        if options.start != "0":
-            raise InputError(f"start: expected --exposures or --stops with --start {options.start}, found neither")
+        _check_start(options)
         return ExposureSchedule(facts.exposures), "pixels"
     why = "the frames do not alternate" if facts.certain else "the pixels do not tell for certain"
+    if facts.reason == NOT_INSPECTED:
+        why = "nobody looked at the pixels"
+    file = "" if Path(path).is_file() else ", or put an Exposures.txt (stops of one period) into the folder"
     raise InputError(
-        f"{path}: exposures unknown, and {why} ({facts.reason}): give --exposures 1/1000,1/125 (seconds), --stops 0,3 "
-        "(EV), or put an Exposures.txt (stops of one period) into the folder"
+        f"{path}: exposures unknown, and {why} ({facts.reason}): give --exposures 1/1000,1/125 (seconds) or "
+        f"--stops 0,3 (EV){file}"
     )
 
 
-def _parts(
-    path: str, source: FrameSource, schedule: ExposureSchedule, facts: ClipFacts, say: Notify
-) -> tuple[Part, ...]:
-    """The clip between its breaks, as far as the pixels' period is the schedule's."""
+def _check_start(options: RunOptions) -> None:
+    if options.start != "0":
+        raise InputError(f"start: expected --exposures or --stops with --start {options.start}, found neither")
+
+
+def parts_of(schedule: ExposureSchedule, facts: ClipFacts) -> tuple[Part, ...]:
+    """A clip between its breaks, as far as the pixels' period is the schedule's; one part where it is not.
+
+    Args:
+        schedule: the exposures from frame 0.
+        facts: what was found in the pixels.
+    """
     if not facts.breaks or len(facts.exposures) != schedule.n_exposures:
-        return (Part(0, source.n_frames, schedule),)
-    edges = [0, *(b.index for b in facts.breaks), source.n_frames]
-    parts = []
-    for start, stop in pairwise(edges):
-        offset = facts.phase(start) - facts.phase(0)
-        part = replace(schedule, start=(schedule.start + offset) % schedule.n_exposures)
-        part.check_length(stop - start, f"{path}, frames {start} to {stop - 1} between two breaks of the alternation")
-        parts.append(Part(start, stop, part))
+        return (Part(0, facts.n_frames, schedule),)
+    edges = [0, *(b.index for b in facts.breaks), facts.n_frames]
+    starts = [(schedule.start + facts.phase(start) - facts.phase(0)) % schedule.n_exposures for start in edges[:-1]]
+    return tuple(Part(a, b, replace(schedule, start=s)) for (a, b), s in zip(pairwise(edges), starts, strict=True))
+
+
+def _parts(
+    path: str, source: FrameSource, schedule: ExposureSchedule, facts: ClipFacts, wanted: range, say: Notify
+) -> tuple[Part, ...]:
+    """The clip between its breaks, without the parts that nobody wants.
+
+    Raises:
+        InputError: wanted frames lie in a part that is shorter than a period.
+    """
+    every, parts = parts_of(schedule, facts), []
+    for part in every:
+        start, stop = part.start, part.stop
+        if max(start, wanted.start) >= min(stop, wanted.stop):
+            continue
+        if len(every) > 1 and stop - start < schedule.n_exposures:
+            raise InputError(
+                f"{path}, frames {start} to {stop - 1} between two breaks of the alternation: found {stop - start}, "
+                f"expected at least one period of {schedule.n_exposures}; leave them out with --frames, or take the "
+                "clip as if it had no breaks with --no-inspect"
+            )
+        parts.append(part)
     places = "; ".join(describe_break(b) for b in facts.breaks[:3]) + ("; ..." if len(facts.breaks) > 3 else "")
-    say(f"the alternation breaks ({places}): {len(parts)} parts are reconstructed on their own")
+    if len(parts) > 1:
+        say(f"the alternation breaks ({places}): {len(parts)} parts are reconstructed on their own")
     return tuple(parts)
 
 

@@ -85,7 +85,7 @@ def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None
         if (other.primaries, other.white_luminance) != (facts[0].primaries, facts[0].white_luminance):
             raise InputError(f"{file}: found other primaries or whiteLuminance than in {files[0].name}, expected one")
     timing, sound = _timing(options, facts[0].rate, len(files))
-    white = options.white_luminance or facts[0].white_luminance
+    white = facts[0].white_luminance if options.white_luminance is None else options.white_luminance
     codec = options.codec or ("av1" if any(p.suffix.lower() == ".webm" for p in targets) else "hevc")
     preview, hdr10, hlg = (Path(p) if p else None for p in (options.preview, options.hdr10, options.hlg))
     plan = VideoPlan(

@@ -304,6 +304,8 @@ def describe_break(found: Break) -> str:
         return f"{found.count} frame{'s' if found.count > 1 else ''} dropped before frame {found.index}"
     if found.kind == "repeated":
         return f"frame {found.index} repeats frame {found.index - 1}"
+    if found.count > 1:
+        return f"{found.count} frames dropped before frame {found.index}, or one repeated by it"
     return f"a frame dropped before frame {found.index}, or repeated by it"
 
 

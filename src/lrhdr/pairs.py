@@ -79,6 +79,8 @@ def interpolate_files(
     target = Path(output)
     if target.suffix.lower() not in OUTPUT_SUFFIXES:
         raise InputError(f"{target}: expected a name ending in {', '.join(OUTPUT_SUFFIXES)}, found {target.suffix!r}")
+    if target.resolve() in {Path(first).resolve(), Path(second).resolve()}:
+        raise InputError(f"{target}: is an input; expected another place")
     infos = [read_info(path) for path in (first, second)]
     if infos[0].size != infos[1].size:
         found, expected = (f"{width}x{height}" for height, width in (infos[1].size, infos[0].size))

@@ -126,6 +126,8 @@ def find_schedule(source: FrameSource, source_path: str, options: RunOptions) ->
         period = ExposureSchedule.from_stops(parse_stops(options.stops))
     else:
         stops = source.exposures_stops
+        if source.exposures_problem is not None:
+            raise InputError(source.exposures_problem)
         if stops is None:
             raise InputError(
                 f"{source_path}: exposures unknown: give --exposures 1/1000,1/125 (seconds), --stops 0,3 (EV), or put "

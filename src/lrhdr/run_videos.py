@@ -68,6 +68,11 @@ class VideoPlan:
     sound: Sound | None
     look: Look | None = None
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether there are videos, and they have no sound."""
+        return self.sound is None and any((self.preview, self.hdr10, self.hlg))
+
     def make(self, frames: tuple[Path, ...], report: Progress) -> RunVideos:
         """Make what is asked for, and is not there from an earlier run.
 
@@ -116,6 +121,10 @@ def plan_videos(
     primaries = COLORSPACES[options.colorspace]
     plan = VideoPlan(preview, hdr10, hlg, coding, options.peak_luminance, primaries, white, gain, timing, sound, look)
     check_plan(plan, source.size)
+    if options.look and preview is None:
+        raise InputError("look: expected --preview, the video that it is for")
+    if options.peak_luminance is not None and hdr10 is None:
+        raise InputError("peak luminance: expected --hdr10, the video that it is for")
     return plan
 
 
@@ -165,7 +174,10 @@ def source_timing(options: RunOptions, source: FrameSource, wanted: range) -> tu
         speed is the input's.
     """
     rate = parse_rate(options.fps) or source.fps or DEFAULT_FPS
-    same_speed = options.fps is None or rate == source.fps
+    # 29.97 is what people call 30000/1001.
+    same_speed = options.fps is None or (source.fps is not None and abs(rate / source.fps - 1) < Fraction(1, 2000))
+    if same_speed and source.fps is not None:
+        rate = source.fps
     times = source.times() if same_speed else None
     first, stop = wanted.start, wanted.stop
     clock = times or tuple(i / rate for i in range(source.n_frames))

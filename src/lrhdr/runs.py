@@ -11,10 +11,9 @@ longest exposure, highlights go above).
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -27,13 +26,14 @@ from lrhdr.aov import layers_of, parse_layers
 from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
-from lrhdr.clip_setup import prepare_clip
-from lrhdr.colour import CHROMATICITIES
+from lrhdr.clip_setup import FIRST_FRAME, first_frame_digest, prepare_clip
+from lrhdr.colour import CHROMATICITIES, conversion_matrix
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.atomic import clear_stale
-from lrhdr.io.images import write_png
-from lrhdr.io.sources import FrameSource
+from lrhdr.io.images import FRAME_SUFFIXES, write_png
+from lrhdr.io.raw import RAW_SUFFIXES
+from lrhdr.io.sources import FrameSource, frames_folder
 from lrhdr.io.tags import read_timecode
 from lrhdr.parts import parts_exposure, reconstruct_parts
 from lrhdr.pictures import stops_label
@@ -41,8 +41,9 @@ from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reco
 from lrhdr.report import contact_sheet
 from lrhdr.run_options import RunOptions, file_stem, parse_range, parse_rate
 from lrhdr.run_videos import RunVideos, plan_videos, video_lines
+from lrhdr.shards import WHOLE_CLIP
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
-from lrhdr.viewer.report_html import ReportClip, ReportWriter
+from lrhdr.viewer.report_html import ReportClip, ReportWriter, report_folder
 from lrhdr.weights import load_pretrained
 from lrhdr.workers import plan_workers
 
@@ -99,7 +100,7 @@ def run(
         OutputError: something cannot be written. Frames written before are complete.
     """
     report = progress or (lambda _what, _done, _total: None)
-    _check_targets(source_path, output, options)
+    check_targets(source_path, output, options)
     setup = prepare_clip(source_path, options, output, report, notify)
     source, schedule = setup.source, setup.schedule
     schedule.check_length(source.n_frames, source_path)
@@ -111,6 +112,10 @@ def run(
         raise InputError(f"aov: expected the network, found --method {options.method}, which has no votes")
     gain = float(max(schedule.relative) if options.scale == "scene" else 1.0)
     plan = plan_videos(options, source, schedule, wanted, gain)
+    if notify is not None and options.audio and source.audio is not None and plan.is_silent:
+        notify(
+            f"warning: no sound in the videos: --fps {options.fps} is another speed ({float(source.fps or 0):g} fps)"
+        )
     timecode = _start_timecode(options, source_path, rate)
     primaries = options.primaries or (source.primaries if source.primaries in CHROMATICITIES else "bt709")
     reconstructor, weights_name, weights_sha256 = build_reconstructor(
@@ -140,11 +145,13 @@ def run(
         "start": schedule.start,
         "stabilise_window": options.stabilise_window,
         "clip": setup.facts.to_dict(),
-        **_fingerprint(source),
+        "n_frames": source.n_frames,
+        "size": list(source.size),
+        FIRST_FRAME: first_frame_digest(source),
     }
     open_folder(clip, settings, overwrite=options.overwrite, wanted=wanted)
     _clear_left_behind(options)
-    reporter = _open_report(clip, options, schedule, source, wanted, gain, rate, settings)
+    reporter = _open_report(clip, options, schedule, source, wanted, gain, rate, settings, primaries)
     looked_at = set() if sheet_index is None else {sheet_index}
     if reporter is not None:
         looked_at |= reporter.missing()
@@ -195,6 +202,9 @@ def run(
     frames = tuple(clip.path(i) for i in wanted)
     sheet_path = Path(options.sheet) if options.sheet else None
     if sheet is not None and sheet_path is not None:
+        if primaries != "bt709":
+            matrix = conversion_matrix(primaries, "bt709").astype(np.float32)
+            sheet = replace(sheet, radiance=np.maximum(sheet.radiance @ matrix.T, 0.0))
         _write_sheet(sheet_path, sheet, schedule, seconds, f"{clip.name}, {weights_name}", source.n_frames)
     videos = plan.make(frames, report)
     page = None
@@ -212,6 +222,7 @@ def _open_report(
     gain: float,
     rate: Fraction | None,
     settings: dict[str, Any],
+    primaries: str,
 ) -> ReportWriter | None:
     if options.report is None:
         return None
@@ -224,8 +235,9 @@ def _open_report(
         colorspace=options.colorspace,
         rate=float(rate or DEFAULT_RATE),
         settings=settings,
+        primaries=primaries,
     )
-    folder = Path(options.report) if options.report else clip.folder / "report"
+    folder = Path(options.report) if options.report else report_folder(clip.folder, clip.name)
     return ReportWriter(folder, about, wanted, fresh=options.overwrite)
 
 
@@ -247,18 +259,27 @@ def _start_timecode(options: RunOptions, source_path: str, rate: Fraction | None
     return Timecode(options.start_number, base)
 
 
-def _check_targets(source_path: str, output: str, options: RunOptions) -> None:
-    """Refuse options that would write over the input."""
-    source = Path(source_path).resolve()
-    names = ("preview", "hdr10", "hlg", "sheet", "report")
-    targets = {"output": output} | {what: getattr(options, what) for what in names}
-    taken = {source: "input"}
+def check_targets(source_path: str, output: str, options: RunOptions) -> None:
+    """Refuse options that would write over the input, or among its frames; nothing is opened.
+
+    Raises:
+        InputError: a target is the input, lies on one of its frames, or is another target; or numbers out of range.
+    """
+    frames = frames_folder(source_path)
+    taken = {Path(source_path).resolve(): "input"}
+    if frames is not None:
+        taken.setdefault(frames, "folder of the input's frames")
+    targets = {"output": output} | {what: getattr(options, what) for what in (*WHOLE_CLIP, "sidecar")}
     for what, target in targets.items():
         if target:
             place = Path(target).resolve()
             if place in taken:
                 raise InputError(f"{what}: {target} is the {taken[place]}; expected another place")
+            if place.parent == frames and place.is_file() and place.suffix.lower() in FRAME_SUFFIXES | RAW_SUFFIXES:
+                raise InputError(f"{what}: {target} is a picture in the input's folder; expected another place")
             taken[place] = what
+    if options.sheet and Path(options.sheet).suffix.lower() != ".png":
+        raise InputError(f"sheet: expected a .png file, found {options.sheet}")
     if options.start_number < 0:
         raise InputError(f"start number: expected 0 or more, found {options.start_number}")
     if not 1 <= options.padding <= 12:
@@ -270,16 +291,6 @@ def _clear_left_behind(options: RunOptions) -> None:
     for target in (options.sheet, options.sidecar):
         if target:
             clear_stale(Path(target).parent, (Path(target).name,))
-
-
-def _fingerprint(source: FrameSource) -> dict[str, Any]:
-    """What tells one input from another without reading all of it."""
-    first = next(iter(source))
-    return {
-        "n_frames": source.n_frames,
-        "size": list(source.size),
-        "first_frame_sha256": hashlib.sha256(np.ascontiguousarray(first).tobytes()).hexdigest(),
-    }
 
 
 def build_reconstructor(
@@ -311,6 +322,8 @@ def build_reconstructor(
     if options.method != NETWORK:
         if options.method not in BASELINES:
             raise InputError(f"method: expected one of {', '.join([NETWORK, *BASELINES])}, found {options.method!r}")
+        if options.weights:
+            raise InputError(f"weights: expected the network with --weights, found --method {options.method}")
         method, name, digest = cast(Method, BASELINES[options.method]), options.method, ""
         interpolator = options.interpolator or DEFAULT_INTERPOLATOR
     else:

@@ -57,7 +57,7 @@ def remaining(wanted: range, done: Iterable[range], size: int) -> list[range]:
 
 def shard_options(options: RunOptions, part: range) -> RunOptions:
     """The options of one shard: those of the clip, without what is made of all frames."""
-    cleared = dict.fromkeys(WHOLE_CLIP)
+    cleared = dict.fromkeys((*WHOLE_CLIP, "look", "peak_luminance"))  # the last two belong to videos
     return replace(options, frames=f"{part.start}:{part.stop}", overwrite=False, **cleared)  # type: ignore[arg-type]
 
 

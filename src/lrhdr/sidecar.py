@@ -25,6 +25,10 @@ KEY = "clip"
 """Where it lies in a run's record."""
 
 
+NOT_INSPECTED = "not inspected"
+"""The reason where nobody looked at the pixels."""
+
+
 @dataclass(frozen=True)
 class ClipFacts:
     """What is known of a clip.
@@ -51,7 +55,7 @@ class ClipFacts:
     uncertainty: tuple[float, ...] = ()
     breaks: tuple[Break, ...] = ()
     certain: bool = False
-    reason: str = "not inspected"
+    reason: str = NOT_INSPECTED
 
     def __post_init__(self) -> None:
         """Check the values.

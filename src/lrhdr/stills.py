@@ -30,6 +30,10 @@ SUFFIXES = {
 """What a file's suffix stands for."""
 
 
+MOST_EXPOSURE = 60
+"""Stops: beyond the range of half floats in either direction."""
+
+
 @dataclass(frozen=True)
 class StillOptions:
     """How to make a still; the fields are the options of `lrhdr still`.
@@ -47,6 +51,19 @@ class StillOptions:
     peak_luminance: float | None = None
     look: str | None = None
     pq: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            InputError: a value that cannot be.
+        """
+        for name in ("white_luminance", "peak_luminance"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value <= 10000.0:
+                raise InputError(f"{name.replace('_', ' ')}: expected cd/m² above 0 up to 10000, found {value:g}")
+        if self.exposure is not None and not abs(self.exposure) <= MOST_EXPOSURE:
+            raise InputError(f"exposure: expected -{MOST_EXPOSURE} to {MOST_EXPOSURE} stops, found {self.exposure:g}")
 
 
 def write_still(source: Path, target: Path, options: StillOptions) -> str:
@@ -73,9 +90,12 @@ def write_still(source: Path, target: Path, options: StillOptions) -> str:
         raise InputError(f"{target}: is the input; expected another place")
     facts = read_facts(source)
     image = read_exr(source)
-    white = options.white_luminance or facts.white_luminance
+    white = facts.white_luminance if options.white_luminance is None else options.white_luminance
+    is_hdr = suffix in (".jpg", ".jpeg", ".avif") or options.pq
+    if options.peak_luminance is not None and not is_hdr:
+        raise InputError(f"{target}: --peak-luminance goes with HDR pictures (.jpg, .avif, --pq), found {suffix}")
     make_parent(target)
-    if suffix in (".jpg", ".jpeg", ".avif") or options.pq:
+    if is_hdr:
         gain = 2.0 ** (options.exposure or 0.0)
         brightest = 10000.0 if facts.saturation is None else facts.saturation * white * gain
         light = DisplayMap(facts.primaries, white * gain, options.peak_luminance, brightest).light(image)

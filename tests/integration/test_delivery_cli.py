@@ -155,6 +155,11 @@ def test_another_speed_has_no_sound_and_no_audio_means_none(lrhdr: Run, tmp_path
         assert result.status == 0, result.err
         with av.open(str(out)) as container:
             assert not container.streams.audio
+        assert ("no sound in the videos: --fps 12" in result.err) == (name == "slow")
+    where = ("-o", tmp_path / "near", "--hlg", tmp_path / "near.mp4", "--codec", "av1", "--fps", "23.976")
+    assert lrhdr("reconstruct", source, *where, "--stops", "0,3", *CHEAP).status == 0
+    with av.open(str(tmp_path / "near.mp4")) as container:
+        assert container.streams.audio  # what people call 24000/1001
     assert frame_times(tmp_path / "slow.mp4") == tuple(Fraction(i, 12) for i in range(7))
     assert frame_times(tmp_path / "mute.mp4") == frame_times(source)
 

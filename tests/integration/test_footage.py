@@ -235,6 +235,13 @@ def test_calibrate_refuses_what_it_cannot_use(lrhdr: Run, write_clip: Write, tmp
         writer.write(np.zeros((16, 16, 3), np.uint8))
     assert "found a video" in lrhdr("calibrate", tmp_path / "v.mp4", *out).err
     assert not (tmp_path / "crf.json").exists()
+    stops = ("--stops", "0,1,2")
+    assert "expected a name ending in .json" in lrhdr("calibrate", clip, "-o", tmp_path / "crf", *stops).err
+    (clip / "frame_000.json").unlink(missing_ok=True)
+    before = (clip / "frame_000.png").read_bytes()
+    result = lrhdr("calibrate", clip, "-o", clip / "frame_000.json", *stops)
+    assert "plot: expected a .png file that is no image of the bracket" in result.err
+    assert (clip / "frame_000.png").read_bytes() == before
 
 
 def test_log_video_uses_the_codes_above_nominal_white(tmp_path: Path) -> None:

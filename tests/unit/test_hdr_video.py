@@ -218,6 +218,10 @@ def test_containers_are_checked_before_work(tmp_path: Path) -> None:
     source = write_source(tmp_path / "s.mkv", "pcm_s16le")
     check_container(tmp_path / "v.mkv", "libx265", Sound(source))
     check_container(tmp_path / "v.webm", "libsvtav1", None)
+    with pytest.raises(InputError, match=r"v\.mov: \.mov cannot hold libsvtav1"):
+        check_container(tmp_path / "v.mov", "libsvtav1", None)
+    with pytest.raises(InputError, match=r"\.mov cannot hold the input's flac audio"):
+        check_container(tmp_path / "v.mov", "libx265", Sound(write_source(tmp_path / "f.mkv", "flac")))
     with pytest.raises(InputError, match=r"cannot hold libx265"):
         check_container(tmp_path / "v.webm", "libx265", None)
     with pytest.raises(InputError, match=r"pcm_s16le audio.*--no-audio"):

@@ -11,8 +11,10 @@ import tifffile
 
 from lrhdr.checks import InputError
 from lrhdr.io.images import write_exr, write_png
+from lrhdr.io.recoded import RecodedSource
 from lrhdr.io.sources import FrameSource, open_frames
 from lrhdr.io.video import VideoWriter
+from lrhdr.response import named_curve
 
 
 def image(index: int, size: tuple[int, int] = (6, 9)) -> np.ndarray:
@@ -170,6 +172,34 @@ def test_refusals(tmp_path: Path) -> None:
             open_frames(tmp_path / name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_what_shows_a_clip_in_another_way_says_all_of_it(tmp_path: Path) -> None:
+    whole = open_frames(folder_of(tmp_path / "c", [f"{i}.png" for i in range(4)]))
+    values = {
+        "name": "n", "fps": Fraction(24), "exposures_stops": (0.0, 3.0), "exposures_problem": "p", "is_linear": True,
+        "audio": tmp_path / "a.wav", "primaries": "bt2020", "size": whole.size, "n_frames": 4,
+    }  # fmt: skip
+    assert set(values) == set(FrameSource.__annotations__)
+    for key, value in values.items():
+        setattr(whole, key, value)
+    for shown, changes in ((RecodedSource(whole, named_curve("bt709")), {}), (whole[1:3], {"n_frames": 2})):
+        for key, value in {**values, **changes, "exposures_stops": shown.exposures_stops}.items():
+            assert getattr(shown, key) == value, key
+    assert whole[1:3].exposures_stops == (3.0, 0.0)
+
+
+def test_two_takes_in_one_folder_are_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "c", ["A_0000.png", "A_0001.png", "B_0000.png", "B_0001.png"])
+    with pytest.raises(InputError, match=r"numbered 0000 \(A_0000\.png, B_0000\.png\).*such as .*B_####\.png"):
+        open_frames(folder)
+    assert open_frames(folder / "A_####.png").n_frames == 2
+
+
+def test_the_counter_need_not_be_the_last_number(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "c", [f"f{i:04d}_v2.png" for i in range(9) if i != 5])
+    with pytest.raises(InputError, match="found no frame number 5"):
+        open_frames(folder)
 
 
 def test_linear_exr_frames_are_encoded(tmp_path: Path) -> None:

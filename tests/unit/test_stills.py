@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import sys
 from collections.abc import Callable
@@ -120,6 +121,16 @@ def test_stills_that_cannot_be(frame: Path, tmp_path: Path, monkeypatch: pytest.
     ):
         with pytest.raises(InputError, match=expected):
             write_still(frame, tmp_path / target, options)
+    for values, expected in (
+        ({"exposure": float("nan")}, "exposure: expected -60 to 60 stops"),
+        ({"exposure": 2000.0}, "exposure: expected -60 to 60 stops"),
+        ({"white_luminance": 0.0}, "white luminance: expected cd/m² above 0"),
+        ({"white_luminance": -5.0}, "white luminance: expected cd/m² above 0"),
+    ):
+        with pytest.raises(InputError, match=expected):
+            StillOptions(**values)
+    with pytest.raises(InputError, match=r"s\.png: --peak-luminance goes with HDR pictures"):
+        write_still(frame, tmp_path / "s.png", StillOptions(peak_luminance=1000.0))
     with pytest.raises(InputError, match=r"none\.exr"):
         write_still(tmp_path / "none.exr", tmp_path / "s.png", StillOptions())
     with pytest.raises(OutputError, match="cannot write"):
@@ -159,6 +170,11 @@ def test_only_exr_frames_are_a_clip(frame: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "p" / "0.png", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(InputError, match="expected a folder or pattern of EXR"):
         exr_files(str(tmp_path / "p"))
+    (tmp_path / "two").mkdir()
+    for name in ("a.0", "a.1", "b.2", "b.3"):
+        shutil.copy(frame, tmp_path / "two" / f"{name}.exr")
+    with pytest.raises(InputError, match=r"several clips \(a\.\*\.exr and b\.\*\.exr\), expected one"):
+        exr_files(str(tmp_path / "two"))
 
 
 # --- looks ---

@@ -11,6 +11,7 @@ import pytest
 import torch
 from viewer_clips import SIZE, about, frames, write_report, write_run
 
+from lrhdr.colour import conversion_matrix
 from lrhdr.io.images import read_hdr
 from lrhdr.metrics.temporal import flicker
 from lrhdr.pipeline import HdrFrame
@@ -113,6 +114,16 @@ def test_files_of_other_spaces_and_scales_read_the_same(tmp_path: Path) -> None:
     assert manifest["gain"] == 8.0
     assert "acescg" in manifest["notice"]
     assert "white of the longest" in manifest["scale"]
+
+
+def test_frames_of_other_primaries_are_shown_in_rec709(tmp_path: Path) -> None:
+    made = frames(2)
+    write_report(tmp_path, made, primaries="bt2020")
+    planes = unpack(unwrap(tmp_path / "report" / "data" / "frame-000001.js"))
+    matrix = conversion_matrix("bt2020", "bt709").T
+    np.testing.assert_allclose(planes["result"].values(), made[1].radiance @ matrix, rtol=3e-3, atol=1e-5)
+    assert made[1].candidates is not None
+    np.testing.assert_allclose(planes["candidate3"].values(), made[1].candidates[3] @ matrix, rtol=2e-2, atol=1e-3)
 
 
 def test_a_method_without_votes_has_a_report_too(tmp_path: Path) -> None:

@@ -269,6 +269,10 @@ class Encoder:
             raise
 
 
+_NOT_IN_MOV = frozenset({"av1", "libsvtav1", "libaom-av1", "flac", "opus", "libopus", "truehd"})
+"""What FFmpeg lists for QuickTime files, because MP4 holds it, and then refuses to write there."""
+
+
 def check_container(path: str | os.PathLike[str], codec: str, sound: Sound | None) -> None:
     """Refuse what a container cannot hold, before hours of work.
 
@@ -285,6 +289,8 @@ def check_container(path: str | os.PathLike[str], codec: str, sound: Sound | Non
         raise InputError(f"{path}: expected a file ending in {', '.join(CONTAINERS)}, found {suffix or 'no suffix'!r}")
     with av.open(os.devnull, "w", format=CONTAINERS[suffix]) as container:
         supported: set[str] = set(container.supported_codecs)
+    if suffix == ".mov":
+        supported -= _NOT_IN_MOV
     if codec not in supported:
         raise InputError(f"{path}: {suffix} cannot hold {codec} video; expected .mp4 or .mkv")
     if sound is None:

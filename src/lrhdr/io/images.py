@@ -32,6 +32,7 @@ from lrhdr.io.exr import encode_exr, read_exr_header, write_exr
 
 __all__ = [
     "FRAME_SUFFIXES",
+    "LINEAR_SLACK",
     "LINEAR_SUFFIXES",
     "ImageInfo",
     "encode_exr",
@@ -47,6 +48,9 @@ __all__ = [
 
 LINEAR_SUFFIXES = frozenset({".exr", ".hdr", ".pfm"})
 FRAME_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg"}) | LINEAR_SUFFIXES
+
+LINEAR_SLACK = 0.05
+"""How far linear values of a float file may leave [0, 1] (a resize overshoots, a sensor's noise goes below black)."""
 
 LDR_GAMMA = 2.2
 """The package's encoding of LDR frames: value = linear^(1/2.2). (The same as `radiometry`, which needs torch.)"""
@@ -146,7 +150,7 @@ def read_ldr(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         (H, W, 3) float32 in [0, 1], gamma-encoded.
 
     Raises:
-        InputError: see `read_image`; and NaN, infinite, negative or above 1 in a float file.
+        InputError: see `read_image`; and NaN, infinite, or outside [0, 1] by more than `LINEAR_SLACK` in a float file.
     """
     file = Path(path)
     image, info = _read(file)
@@ -154,11 +158,12 @@ def read_ldr(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         return image
     _check_finite(file, image)
     low, high = float(image.min()), float(image.max())
-    if low < 0:
+    if low < -LINEAR_SLACK:
         raise InputError(f"{file}: found negative values (down to {low:g}), expected linear values of at least 0")
-    if high > 1:
+    if high > 1 + LINEAR_SLACK:
         raise InputError(f"{file}: found values up to {high:g}, expected linear values of at most 1 (1 = saturation)")
-    return np.power(image, np.float32(1 / LDR_GAMMA))
+    encoded: NDArray[np.float32] = np.power(image.clip(0.0, 1.0), np.float32(1 / LDR_GAMMA))
+    return encoded
 
 
 def read_hdr(path: str | os.PathLike[str]) -> NDArray[np.float32]:

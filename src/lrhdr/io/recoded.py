@@ -22,9 +22,7 @@ class RecodedSource(FrameSource):
 
     def __init__(self, whole: FrameSource, curve: ResponseCurve) -> None:
         self._whole, self._curve = whole, curve
-        self.name, self.fps, self.size = whole.name, whole.fps, whole.size
-        self.n_frames, self.exposures_stops = whole.n_frames, whole.exposures_stops
-        self.audio, self.is_linear = whole.audio, whole.is_linear
+        self.be_like(whole)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.frames`."""

@@ -42,6 +42,7 @@ class FrameSource(ABC):
         fps: frames per second; None where unknown.
         size: (height, width).
         exposures_stops: stops of one period, beginning with the first frame; None where the clip does not say.
+        exposures_problem: why what the clip says of its exposures cannot be used; None where that is no matter.
         is_linear: whether the files hold linear light (float images, raw), which is encoded on reading: a response
             curve has nothing to say about them.
         primaries: of its RGB, a name of `VideoReader.primaries`; "unspecified" where the clip does not say.
@@ -53,9 +54,17 @@ class FrameSource(ABC):
     fps: Fraction | None
     size: tuple[int, int]
     exposures_stops: tuple[float, ...] | None
+    exposures_problem: str | None = None
     is_linear: bool = False
     audio: Path | None = None
     primaries: str = "unspecified"
+
+    def be_like(self, whole: FrameSource) -> None:
+        """Take over what another source says of itself; for sources that show its frames in another way."""
+        self.name, self.n_frames, self.fps, self.size = whole.name, whole.n_frames, whole.fps, whole.size
+        self.exposures_stops, self.exposures_problem = whole.exposures_stops, whole.exposures_problem
+        self.is_linear = whole.is_linear
+        self.audio, self.primaries = whole.audio, whole.primaries
 
     @abstractmethod
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
@@ -149,7 +158,11 @@ class ImageSequence(FrameSource):
         self.n_frames = len(infos)
         self.fps = None
         self.size = infos[0].size
-        self.exposures_stops = read_exposures_file(files[0].parent) or stops_from_tags(infos)
+        self.exposures_stops, self.exposures_problem = None, None
+        try:
+            self.exposures_stops = read_exposures_file(files[0].parent) or stops_from_tags(infos)
+        except InputError as error:  # no matter where exposures are typed
+            self.exposures_problem = str(error)
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.frames`."""
@@ -222,12 +235,11 @@ class _Part(FrameSource):
 
     def __init__(self, whole: FrameSource, start: int, stop: int) -> None:
         self._whole, self._start = whole, start
-        self.name, self.fps, self.size = whole.name, whole.fps, whole.size
+        self.be_like(whole)
         self.n_frames = stop - start
         stops = whole.exposures_stops
         phase = start % len(stops) if stops else 0
         self.exposures_stops = stops[phase:] + stops[:phase] if stops else None
-        self.audio, self.is_linear = whole.audio, whole.is_linear
 
     def times(self) -> tuple[Fraction, ...] | None:
         times = self._whole.times()
@@ -269,6 +281,14 @@ def open_frames(path: str | os.PathLike[str], *, data_levels: bool = False, allo
     raise InputError(f"{given}: found nothing, expected a folder of frames or a video file")
 
 
+def frames_folder(path: str | os.PathLike[str]) -> Path | None:
+    """The folder in which a clip's frames lie, links followed; None for a video. Nothing is read."""
+    given = Path(path)
+    if given.is_dir():
+        return given.resolve()
+    return given.resolve().parent if not given.is_file() and _PATTERN.search(given.name) else None
+
+
 def _folder_frames(folder: Path) -> list[Path]:
     """The frames of a folder in natural order; hidden files and other kinds of file are passed over."""
     try:
@@ -285,6 +305,7 @@ def _folder_frames(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: found {listed} files, expected one kind (a pattern such as {folder}/%04d.png picks one)"
         )
+    _check_one_clip(files)
     _check_numbers(files)
     return files
 
@@ -310,12 +331,38 @@ def _kind(path: Path) -> str:
     return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
 
 
+def _numbers(names: Sequence[str]) -> list[int] | None:
+    """The numbers that count frames of one clip: the last digits that differ; None for names of another make."""
+    parts = [re.split(r"(\d+)", name) for name in names]
+    if len({tuple(p[::2]) for p in parts}) != 1:
+        return None
+    differing = [k for k in range(1, len(parts[0]), 2) if len({p[k] for p in parts}) > 1]
+    return [int(p[differing[-1]]) for p in parts] if differing else None
+
+
+def _check_one_clip(files: Sequence[Path]) -> None:
+    """Refuse two frames of one number, as two takes in one folder have."""
+    matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.name) for path in files]
+    takes = Counter((m[1], m[3]) for m in matches if m)
+    first: dict[tuple[str, str], Path] = {}
+    for path, match in zip(files, matches, strict=True):
+        if match is None or takes[match[1], match[3]] < 2:
+            continue
+        other = first.setdefault((match[2], match[3]), path)
+        if other is not path:
+            pattern = f"{match[1]}{'#' * len(match[2])}{match[3]}"
+            raise InputError(
+                f"{path.parent}: found two frames numbered {match[2]} ({other.name}, {path.name}), expected one clip "
+                f"(a pattern such as {path.parent / pattern} picks one)"
+            )
+
+
 def _check_numbers(files: Sequence[Path]) -> None:
     """Refuse a hole in consecutive numbering: the exposures after it would be taken for each other."""
-    names = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.name) for path in files]
-    if not all(names) or len({(m[1], m[3]) for m in names if m}) != 1:
+    found = _numbers([path.name for path in files])
+    if found is None:
         return
-    numbers = sorted({int(m[2]) for m in names if m})
+    numbers = sorted(set(found))
     gaps = [later - earlier for earlier, later in pairwise(numbers)]
     step = min(gaps, default=1)
     holes = sum(gap // step - 1 for gap in gaps)

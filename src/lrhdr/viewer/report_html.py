@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
-from lrhdr.colour import COLORSPACES
+from lrhdr.colour import COLORSPACES, conversion_matrix
 from lrhdr.io.atomic import clear_stale, output_error, write_bytes
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import HdrFrame
@@ -52,7 +52,7 @@ from lrhdr.viewer.sampling import (
 )
 from lrhdr.viewer.statistics import clip_statistics, clipping, read_radiance
 
-FORMAT = 1
+FORMAT = 2
 """Of the data files; part of the stamp."""
 
 GAMMA = 2.2
@@ -69,6 +69,7 @@ class ReportClip:
         gain: of the files over radiance (see `RunOptions.scale`).
         scale: "shortest" or "scene".
         colorspace: of the files, a name in `colour.COLORSPACES`. The page itself is in linear Rec. 709.
+        primaries: of the reconstructed frames, a name in `colour.CHROMATICITIES`.
         rate: frames per second of the player.
         settings: the run's.
     """
@@ -81,6 +82,17 @@ class ReportClip:
     colorspace: str
     rate: float
     settings: Mapping[str, Any]
+    primaries: str = "bt709"
+
+
+def report_folder(folder: Path, title: str) -> Path:
+    """Where a clip's report goes: `report` beside its frames, or `report-TITLE` where another clip's lies there."""
+    plain = folder / "report"
+    try:
+        found = json.loads((plain / "data" / "stamp.json").read_text(encoding="utf-8"))["clip_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return plain
+    return plain if found == title else folder / f"report-{title}"
 
 
 class ReportWriter:
@@ -159,11 +171,11 @@ class ReportWriter:
         name = f"frame-{frame.index:06d}"
         side, gain = self.selection.reduce, np.float32(self.clip.gain)
         # Through half floats, as the EXR file: the stated error is then against the file.
-        result = block_mean((frame.radiance * gain).astype(np.float16).astype(np.float32), side)
+        result = block_mean((self._rec709(frame.radiance) * gain).astype(np.float16).astype(np.float32), side)
         votes = None if frame.weights is None else block_mean(frame.weights.transpose(1, 2, 0), side)
         made = [] if frame.candidates is None else list(frame.candidates)[len(frame.window) :]
         first = len(frame.window)
-        others = {f"candidate{first + j}": block_mean(x * gain, side) for j, x in enumerate(made)}
+        others = {f"candidate{first + j}": block_mean(self._rec709(x) * gain, side) for j, x in enumerate(made)}
 
         def encode(choice: int) -> bytes:
             precision = FRAME_PRECISIONS[choice]
@@ -176,6 +188,12 @@ class ReportWriter:
 
         write_bytes(self._path(name), self._frames.fit(encode))
         self._abouts[frame.index] = header(unwrap(self._path(name)))["about"]
+
+    def _rec709(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.clip.primaries == "bt709":
+            return rgb
+        matrix = conversion_matrix(self.clip.primaries, "bt709").astype(np.float32)
+        return np.asarray(rgb @ matrix.T, dtype=np.float32)
 
     def finish(self, paths: Mapping[int, Path], progress: Callable[[int, int], None] | None = None) -> Path:
         """Read the files of the run back for the plots, and write the page.
@@ -219,7 +237,8 @@ class ReportWriter:
             entries = describe_candidates(about["exposures"], about["candidates"])
             if entries not in sets:
                 sets.append(entries)
-            more = {"set": sets.index(entries), "file": paths[i].name, "phase": i % len(clip.exposures)}
+            phase = min(range(len(clip.exposures)), key=lambda k: abs(clip.exposures[k] - about["exposure"]))
+            more = {"set": sets.index(entries), "file": paths[i].name, "phase": phase}
             frames_about.append(about | more)
         return {
             **common(
@@ -288,7 +307,9 @@ class ReportWriter:
         clear_stale(self.data)
         stamp = self.data / "stamp.json"
         wanted = json.dumps(
-            {"format": FORMAT, "reduce": self.selection.reduce, **self.clip.settings}, indent=1, default=str
+            {"format": FORMAT, "clip_name": self.clip.title, "reduce": self.selection.reduce, **self.clip.settings},
+            indent=1,
+            default=str,
         )
         same = not fresh and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted
         keep = {f"frame-{i:06d}.js" for i in self.selection.frames} | {f"input-{k:06d}.js" for k in self._needed}

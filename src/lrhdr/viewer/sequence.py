@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from lrhdr.aov import candidate_names
 from lrhdr.checks import InputError
+from lrhdr.clip_setup import Part, parts_of
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.images import LINEAR_SUFFIXES, read_exr_header
 from lrhdr.io.metadata import natural_key
+from lrhdr.sidecar import read_sidecar
 from lrhdr.viewer.manifest import SCALES, common, describe_candidates, setting_rows, versions
 from lrhdr.viewer.packing import half_plane, pack
 
@@ -76,6 +78,7 @@ class Sequence:
             SequenceFrame((n or 0) - start, p, layers.get(n)) for n, p in zip(numbers, files, strict=True)
         )
         self._by_index = {frame.index: frame for frame in self.frames}
+        self.parts = self._parts()
 
     def inside(self, path: Path) -> bool:
         """Whether a file really lies in the folder, links followed."""
@@ -133,18 +136,19 @@ class Sequence:
         for frame in self.frames:
             about: dict[str, Any] = {"index": frame.index, "file": frame.path.name, "planes": ["result"]}
             exposures: tuple[float, ...] = ()
-            if self.schedule is not None:
-                about["exposure"] = self.schedule.exposure(frame.index)
-                exposures = self.schedule.window_exposures(frame.index)
+            part = next((p for p in self.parts if p.start <= frame.index < p.stop), None)
+            if part is not None:
+                about["exposure"] = part.schedule.exposure(frame.index - part.start)
+                exposures = part.schedule.window_exposures(frame.index - part.start)
             if frame.layers is not None:
                 about["planes"] += extra
                 entries = self._entries(titles, exposures)
                 if entries not in sets:
                     sets.append(entries)
                 about["set"] = sets.index(entries)
-                if exposures:
-                    total = max(int(self.record.get("n_frames", 0)), max(self._by_index) + 1)
-                    about["window"] = list(self.schedule.window(frame.index, total)) if self.schedule else []
+                if part is not None:
+                    window = part.schedule.window(frame.index - part.start, part.stop - part.start)
+                    about["window"] = [part.start + i for i in window]
                     about["exposures"] = list(exposures)
             frames.append(about)
         method = self.record.get("weights") or self.record.get("method") or ""
@@ -216,6 +220,19 @@ class Sequence:
             return ExposureSchedule(tuple(float(e) for e in self.record["exposures"]), int(self.record.get("start", 0)))
         except (KeyError, TypeError, ValueError, InputError):
             return None
+
+    def _parts(self) -> tuple[Part, ...]:
+        """The clip between the breaks of its alternation; none where the exposures are not known."""
+        if self.schedule is None:
+            return ()
+        total = max(int(self.record.get("n_frames", 0)), max(self._by_index) + 1)
+        found = sorted(self.root.glob("*.lrhdr.json"))
+        try:
+            facts = read_sidecar(found[0])
+        except (InputError, IndexError):  # a record without them, of an older version
+            return (Part(0, total, self.schedule),)
+        parts = parts_of(self.schedule, facts)
+        return (*parts[:-1], replace(parts[-1], stop=max(parts[-1].stop, total)))
 
     def _open(self, path: Path) -> tuple[Any, list[str]]:
         if not self.inside(path):

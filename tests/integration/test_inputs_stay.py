@@ -1,0 +1,192 @@
+"""Nothing that a command writes may lie over what it reads, or be taken for another clip's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from clips import Outcome, expose, scene
+
+from lrhdr.io.images import read_exr, read_exr_header, write_exr, write_png
+
+Run = Callable[..., Outcome]
+Write = Callable[..., Path]
+CHEAP = ("--method", "merge", "--threads", "1")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_frames_are_not_written_among_the_inputs_frames(lrhdr: Run, tmp_path: Path, overwrite: tuple[str, ...]) -> None:
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    for i in range(4):
+        radiance = (scene(16, 24) * 8.0 ** (i % 2)).clip(0.0, 1.0).astype(np.float32)
+        write_exr(folder / f"shot.{i:06d}.exr", radiance)
+    before = contents(folder)
+    pattern = folder / "shot.%06d.exr"
+    result = lrhdr("reconstruct", pattern, "-o", folder, "--stops", "0,3", *CHEAP, *overwrite)
+    assert result.status == 2
+    assert "is the folder of the input's frames; expected another place" in result.err
+    batch = lrhdr("batch", tmp_path, "-o", tmp_path, "--stops", "0,3", "--workers", "1", *CHEAP, *overwrite)
+    assert batch.status == 2
+    assert "is the input; expected another place" in batch.out + batch.err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("option", ["--sheet", "--sidecar"])
+def test_no_option_writes_over_a_frame(lrhdr: Run, write_clip: Write, tmp_path: Path, option: str) -> None:
+    clip = write_clip()
+    before = contents(clip)
+    frame = clip / "frame_000.png"
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", option, frame, *CHEAP)
+    assert result.status == 2
+    assert "is a picture in the input's folder; expected another place" in result.err
+    assert contents(clip) == before
+
+
+def test_a_sheet_is_png(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    result = lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", "--sheet", tmp_path / "s.jpg", *CHEAP)
+    assert (result.status, "sheet: expected a .png file" in result.err) == (2, True)
+
+
+def test_an_interpolated_frame_is_not_written_over_its_inputs(lrhdr: Run, write_clip: Write) -> None:
+    clip = write_clip()
+    first, second = clip / "frame_000.png", clip / "frame_002.png"
+    result = lrhdr("interpolate", first, second, "-o", first, "--interpolator", "average")
+    assert (result.status, "is an input; expected another place" in result.err) == (2, True)
+
+
+def test_a_record_of_another_clip_is_not_believed(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    """Frames were thrown away, the record stayed: its exposures are those of the clip before."""
+    out = tmp_path / "o"
+    for name, exposures in (("one", (1.0, 8.0)), ("two", (2.0, 1.0))):
+        (tmp_path / name).mkdir()
+        clip = write_clip(name=f"{name}/shot", count=8, exposures=exposures, stops_file=False, size=(24, 40))
+        result = lrhdr("reconstruct", clip, "-o", out, *CHEAP)
+        assert result.status == 0, result.err
+        found = {round(float(read_exr_header(p)["lrhdr:exposure"]), 1) for p in out.glob("*.exr")}
+        assert found == set(exposures)
+        for path in out.glob("*.exr"):
+            path.unlink()
+
+
+def test_a_run_that_did_not_look_leaves_no_knowledge(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    clip, sidecar = write_clip(count=8, stops_file=False, size=(24, 40)), tmp_path / "s.json"
+    common = ("reconstruct", clip, "-o", tmp_path / "o", *CHEAP, "--sidecar", sidecar)
+    assert lrhdr(*common, "--no-inspect", "--stops", "0,3", "--frames", "0:2").status == 0
+    assert not sidecar.exists()
+    result = lrhdr(*common)
+    assert result.status == 2  # the folder's frames have other settings
+    assert "exposures unknown" not in result.err
+    assert lrhdr(*common, "--overwrite").status == 0
+    assert json.loads(sidecar.read_text())["exposures"] == pytest.approx([1.0, 8.0], rel=0.02)
+    blind = lrhdr("reconstruct", clip, "-o", tmp_path / "p", "--no-inspect", *CHEAP)
+    assert "exposures unknown, and nobody looked at the pixels" in blind.err
+
+
+def test_start_says_nothing_to_exposures_of_a_sidecar(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    clip, sidecar = write_clip(count=8, stops_file=False, size=(24, 40)), tmp_path / "s.json"
+    assert lrhdr("inspect", clip, "--sidecar", sidecar).status == 0
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", "--sidecar", sidecar, "--start", "1", *CHEAP)
+    assert result.status == 2
+    assert "expected --exposures or --stops with --start 1" in result.err
+
+
+def test_every_clip_of_a_batch_has_its_own_sidecar(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for name, exposures in (("a", (1.0, 8.0)), ("b", (1.0, 2.0))):
+        write_clip(name=f"clips/{name}", count=8, exposures=exposures, stops_file=False, size=(24, 40))
+    common = ("batch", tmp_path / "clips", "-o", tmp_path / "o", "--workers", "1", *CHEAP)
+    result = lrhdr(*common, "--sidecar", tmp_path / "s.json")
+    assert result.status == 2
+    assert "s.json: asked for by" in result.err
+    result = lrhdr(*common, "--sidecar", tmp_path / "s_{name}.json")
+    assert result.status == 0, result.err
+    for name, longest in (("a", 8.0), ("b", 2.0)):
+        assert json.loads((tmp_path / f"s_{name}.json").read_text())["exposures"][1] == pytest.approx(longest, rel=0.02)
+    named = lrhdr(*common, "--name", "x")
+    assert (named.status, "expected the key 'name' in a manifest" in named.err) == (2, True)
+
+
+def test_reports_and_videos_are_of_one_clip(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    for name in ("one", "two"):
+        assert lrhdr("reconstruct", write_clip(name=name), "-o", out, "--report", *CHEAP).status == 0
+    assert "one" in (out / "report" / "index.html").read_text(encoding="utf-8")
+    assert (out / "report-two" / "index.html").is_file()
+    again = lrhdr("reconstruct", tmp_path / "one", "-o", out, "--report", *CHEAP)
+    assert str(out / "report" / "index.html") in again.out
+    result = lrhdr("encode", out, "--hlg", tmp_path / "v.mp4", "--codec", "av1")
+    assert result.status == 2
+    assert "found two frames numbered 000000 (one.000000.exr, two.000000.exr), expected one clip" in result.err
+    with_pattern = lrhdr("encode", out / "one.%06d.exr", "--hlg", tmp_path / "v.mp4", "--codec", "av1")
+    assert with_pattern.status == 0, with_pattern.err
+
+
+def test_exposures_that_are_typed_need_no_file(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    clip = write_clip(count=8)
+    (clip / "Exposures.txt").write_text("1/1000 1/125")
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", *CHEAP)
+    assert (result.status, "Exposures.txt" in result.err) == (2, True)
+    assert lrhdr("reconstruct", clip, "-o", tmp_path / "o", "--stops", "0,3", *CHEAP).status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--look", "nowhere.cube"), "look: expected --preview"),
+        (("--peak-luminance", "1000"), "peak luminance: expected --hdr10"),
+        (("--weights", "nowhere.safetensors"), "weights: expected the network with --weights"),
+    ],
+)
+def test_options_that_would_do_nothing(
+    lrhdr: Run, write_clip: Write, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", *CHEAP, *options)
+    assert (result.status, message in result.err) == (2, True), result.err
+
+
+def test_a_short_rest_after_a_break_can_be_left_out(lrhdr: Run, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    exposures = [4.0 ** (i % 3) for i in range(20) if i != 17]
+    for i, exposure in enumerate(exposures):
+        write_png(clip / f"{i:03d}.png", expose(scene(24, 40), exposure))
+    common = ("reconstruct", clip, *CHEAP)
+    result = lrhdr(*common, "-o", tmp_path / "all")
+    assert result.status == 2
+    assert "leave them out with --frames" in result.err
+    result = lrhdr(*common, "-o", tmp_path / "o", "--frames", "0:17")
+    assert result.status == 0, result.err
+    assert len(list((tmp_path / "o").glob("*.exr"))) == 17
+
+
+def test_two_dropped_frames_of_three_exposures_are_two(lrhdr: Run, tmp_path: Path) -> None:
+    """A still scene does not tell them from a repeated one; time stamps do, and say how many."""
+    path, kept = tmp_path / "shot.mkv", [i for i in range(20) if i not in (9, 10)]
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=25)
+        video.height, video.width, video.pix_fmt, video.options = 24, 40, "yuv444p", {"crf": "4"}
+        for i in kept:
+            codes = expose(scene(24, 40), 4.0 ** (i % 3))
+            frame = av.VideoFrame.from_ndarray(codes, format="rgb24").reformat(format="yuv444p")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    result = lrhdr("reconstruct", path, "-o", tmp_path / "o", *CHEAP)
+    assert result.status == 0, result.err
+    assert "2 frames dropped before frame 9" in result.err
+    files = sorted((tmp_path / "o").glob("*.exr"))
+    found = [float(read_exr_header(p)["lrhdr:exposure"]) for p in files]
+    assert found == pytest.approx([4.0 ** (i % 3) for i in kept], rel=0.05)
+    for file in files:
+        np.testing.assert_allclose(read_exr(file), scene(24, 40), atol=0.03)

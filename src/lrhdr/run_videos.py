@@ -147,6 +147,16 @@ def check_plan(plan: VideoPlan, size: tuple[int, int]) -> None:
         check_container(plan.preview, "libx264", plan.sound)
 
 
+def check_light(options: RunOptions) -> None:
+    """Refuse luminances that cannot be; needs no clip, so that a slip of the pen costs no time.
+
+    Raises:
+        InputError: a reference white that is not in (0, 10000].
+    """
+    if not 0 < options.reference_white <= 10000:
+        raise InputError(f"reference white: expected cd/m² above 0 up to 10000, found {options.reference_white:g}")
+
+
 def white_luminance(options: RunOptions, schedule: ExposureSchedule) -> float:
     """cd/m² of radiance 1.0 (saturation of the shortest exposure): white of the anchor's exposure is reference white.
 
@@ -156,8 +166,7 @@ def white_luminance(options: RunOptions, schedule: ExposureSchedule) -> float:
     Raises:
         InputError: an anchor that is not in the schedule, or a reference white that is not in (0, 10000].
     """
-    if not 0 < options.reference_white <= 10000:
-        raise InputError(f"reference white: expected cd/m² above 0 up to 10000, found {options.reference_white:g}")
+    check_light(options)
     ordered = sorted(schedule.relative)
     middle = ordered[len(ordered) // 2]
     named = {"short": ordered[0], "middle": middle, "long": ordered[-1], None: middle}

@@ -40,7 +40,7 @@ from lrhdr.pictures import stops_label
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reconstructor
 from lrhdr.report import contact_sheet
 from lrhdr.run_options import RunOptions, file_stem, parse_range, parse_rate
-from lrhdr.run_videos import RunVideos, plan_videos, video_lines
+from lrhdr.run_videos import RunVideos, check_light, plan_videos, video_lines
 from lrhdr.shards import WHOLE_CLIP
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
 from lrhdr.viewer.report_html import ReportClip, ReportWriter, report_folder
@@ -101,13 +101,14 @@ def run(
     """
     report = progress or (lambda _what, _done, _total: None)
     check_targets(source_path, output, options)
+    check_light(options)
+    layers = parse_layers(options.aov)
     setup = prepare_clip(source_path, options, output, report, notify)
     source, schedule = setup.source, setup.schedule
     schedule.check_length(source.n_frames, source_path)
     wanted = parse_range(options.frames, source.n_frames)
     rate = parse_rate(options.fps) or source.fps
     sheet_index = wanted[len(wanted) // 2] if options.sheet else None
-    layers = parse_layers(options.aov)
     if layers and options.method != NETWORK:
         raise InputError(f"aov: expected the network, found --method {options.method}, which has no votes")
     gain = float(max(schedule.relative) if options.scale == "scene" else 1.0)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import Outcome, scene
+from clips import Outcome, expose, scene
 
-from lrhdr.io.images import read_hdr, write_exr
+from lrhdr.io.images import read_exr_header, read_hdr, write_exr, write_png
 from lrhdr.viewer.packing import unpack, unwrap
+from lrhdr.viewer.sequence import Sequence
 
 Run = Callable[..., Outcome]
 Write = Callable[..., Path]
@@ -94,6 +95,22 @@ def test_report_compares_runs(lrhdr: Run, write_clip: Write, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="stopped with a POSIX signal")
+def test_exposures_in_the_viewer_are_those_of_the_files_after_a_break(lrhdr: Run, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for i, k in enumerate(k for k in range(14) if k != 6):
+        write_png(clip / f"{i:03d}.png", expose(scene(24, 40), 8.0 ** (k % 2)))
+    out = tmp_path / "o"
+    result = lrhdr("reconstruct", clip, "-o", out, "--method", "merge", "--threads", "1", "--report")
+    assert result.status == 0, result.err
+    assert "breaks" in result.err
+    written = [float(read_exr_header(p)["lrhdr:exposure"]) for p in sorted(out.glob("*.exr"))]
+    shown = Sequence(out).manifest()["frames"]
+    assert [f["exposure"] for f in shown] == pytest.approx(written, rel=1e-5)
+    report = manifest_of(out / "report" / "index.html")["frames"]
+    assert [f["phase"] for f in report] == [round(np.log2(e) / 3) for e in written]
+
+
 def test_view_serves_until_it_is_stopped(tmp_path: Path) -> None:
     write_exr(tmp_path / "a.0001.exr", np.full((4, 6, 3), 0.5, np.float32))
     process = subprocess.Popen(

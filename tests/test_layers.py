@@ -313,7 +313,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "inspection": (4, ("analysis",)),
     "clip_setup": (4, ("analysis", "delivery", "inspection", "run_options", "sidecar")),
     "parts": (4, ("clip_setup", "pipeline")),
-    "calibration_runs": (4, ("delivery",)),
+    "calibration_runs": (4, ("clip_setup", "delivery")),
     "demo": (4, ("delivery", "run_options", "runs")),
     "cost": (4, ()),
     "checkpoint": (4, ()),

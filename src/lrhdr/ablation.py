@@ -98,7 +98,7 @@ def ablate(
         for name in names
     ]
     if any(config.model_config().aligned for config in jobs):
-        for data in (base.data, *base.extra_data):
+        for data in (base.data, *(d for d in base.extra_data if (Path(d) / "manifest.json").is_file())):
             add_aligned(data, workers=workers, progress=lambda done, total: _tell(progress, "align", done, total))
     results = _run_all([asdict(config) for config in jobs], external, workers, progress)
     baselines = _baselines(base, folder / "baselines.json")

@@ -101,7 +101,7 @@ def _folder(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     visible = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural_key)
-    clips = [p for p in visible if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+    clips = [p for p in visible if (p.is_dir() and not _is_result(p)) or p.suffix.lower() in VIDEO_SUFFIXES]
     if clips and any(p.is_file() for p in visible):
         try:
             open_frames(folder)
@@ -109,6 +109,11 @@ def _folder(folder: Path) -> list[Path]:
             return clips
         return []  # a clip whose folder also has, say, a folder of proxies
     return clips
+
+
+def _is_result(folder: Path) -> bool:
+    """Whether a folder is what an earlier batch made of the clip beside it."""
+    return (folder / f"{folder.name}.lrhdr.json").is_file() and any(folder.glob("*.exr"))
 
 
 def _read_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -21,7 +21,7 @@ from lrhdr.clip_setup import FIRST_FRAME, first_frame_digest, prepare_clip
 from lrhdr.delivery import make_parent
 from lrhdr.io.atomic import clear_stale, output_error, write_bytes
 from lrhdr.run_options import parse_range
-from lrhdr.run_videos import plan_videos
+from lrhdr.run_videos import check_light, plan_videos, silence
 from lrhdr.runs import build_reconstructor, check_targets, run
 from lrhdr.shards import shard_options
 from lrhdr.sidecar import KEY
@@ -106,6 +106,7 @@ def perform(task: Task, progress: Callable[[int], None]) -> Done | Failure:
 def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
     clip, notes = task.clip, list[str]()
     check_targets(clip.input, clip.output, clip.options)  # before anything is made or thrown away
+    check_light(clip.options)
     folder, record = Path(clip.output), clip.files.record
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,9 @@ def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
     setup.schedule.check_length(setup.source.n_frames, clip.input)
     wanted = parse_range(clip.options.frames, setup.source.n_frames)
     gain = float(max(setup.schedule.relative) if clip.options.scale == "scene" else 1.0)
-    plan_videos(clip.options, setup.source, setup.schedule, wanted, gain)
+    plan = plan_videos(clip.options, setup.source, setup.schedule, wanted, gain)
+    if warning := silence(clip.options, setup.source, plan):
+        notes.append(warning)
     build_reconstructor(clip.options, setup.schedule)
     if not existing:
         # The first shard replaces this by the whole record; until then it spares every shard the look at the clip.

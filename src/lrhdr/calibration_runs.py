@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lrhdr.calibration import Calibration, calibrate
 from lrhdr.checks import InputError
+from lrhdr.clip_setup import check_places
 from lrhdr.curve_plot import plot_curve
 from lrhdr.delivery import make_parent
 from lrhdr.io.curves import write_calibration
@@ -65,8 +66,9 @@ def calibrate_bracket(
     target, picture = Path(output), Path(plot) if plot else Path(output).with_suffix(".png")
     if target.suffix.lower() != ".json":
         raise InputError(f"{target}: expected a name ending in .json, the curve that --crf reads")
-    if picture.suffix.lower() != ".png" or picture.resolve() in {file.resolve() for file in source.files}:
-        raise InputError(f"plot: expected a .png file that is no image of the bracket, found {picture}")
+    if picture.suffix.lower() != ".png":
+        raise InputError(f"plot: expected a .png file, found {picture}")
+    check_places(frames, {"output": output, "plot": str(picture)})
     calibration = calibrate(list(source), seconds)
     make_parent(target)
     make_parent(picture)

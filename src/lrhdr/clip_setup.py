@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,8 +32,10 @@ from lrhdr.inspection import (
     with_times,
 )
 from lrhdr.io.atomic import output_error
+from lrhdr.io.images import FRAME_SUFFIXES
+from lrhdr.io.raw import RAW_SUFFIXES
 from lrhdr.io.recoded import RecodedSource
-from lrhdr.io.sources import FrameSource
+from lrhdr.io.sources import FrameSource, input_files
 from lrhdr.response import NAMED_CURVES, ResponseCurve
 from lrhdr.run_options import RunOptions, file_stem, find_schedule, parse_range
 from lrhdr.sidecar import NOT_INSPECTED, ClipFacts, clip_facts, read_sidecar, write_sidecar
@@ -107,9 +109,9 @@ def prepare_clip(
         _check_same_clip(named, source, str(options.sidecar))
     # Typed exposures are checked before a long look at the pixels, so that a slip of the pen costs no time.
     typed = find_schedule(source, path, options) if options.exposures or options.stops else None
+    if typed is None and not (named and named.exposures) and source.exposures_problem is not None:
+        raise InputError(source.exposures_problem)
     facts = named if named is not None and named.curve == curve.name else _remembered(output, source, curve, options)
-    if facts is not None and options.inspect and facts.reason == NOT_INSPECTED:
-        facts = None  # an earlier run did not look
     fresh = facts is None
     if facts is None:
         facts = _look(source, curve, progress, say) if options.inspect else _unseen(source, curve)
@@ -124,8 +126,40 @@ def prepare_clip(
             say(f"warning: {path}: exposures {problem}")
     if (facts.black, facts.saturation) != (0.0, 1.0) and fresh:
         say(f"black at {facts.black:.3g} and saturation at {facts.saturation:.3g} of the code range, from the pixels")
-    parts = _parts(path, source, schedule, facts, parse_range(options.frames, source.n_frames), say)
+    way_out = (
+        f"take the breaks out of {options.sidecar}" if options.sidecar else "take the clip as if it had none with "
+    )
+    way_out += "" if options.sidecar else "--no-inspect and --overwrite"
+    parts = _parts(path, schedule, facts, parse_range(options.frames, source.n_frames), say, way_out)
     return ClipSetup(_leveled(source, curve, facts), schedule, parts, facts)
+
+
+def check_places(source: str, targets: Mapping[str, str | None], folders: Mapping[str, str] | None = None) -> None:
+    """Refuse to write over a clip, among its frames, or twice to one place; nothing is opened.
+
+    Args:
+        source: the clip, as `open_frames` takes it.
+        targets: option to file or folder that it names; None and "" name none.
+        folders: option to folder that gets frames.
+
+    Raises:
+        InputError: a target is the clip, one of its files (links followed), a picture in its folder, or another target.
+    """
+    files, taken = set(input_files(source)), {Path(source).resolve(): "input"}
+    frames = Path(source).resolve() if Path(source).is_dir() else None
+    among = set() if Path(source).is_file() else {file.parent for file in files}
+    for what, target in {**(folders or {}), **targets}.items():
+        if not target:
+            continue
+        place = Path(target).resolve()
+        if place in taken:
+            raise InputError(f"{what}: {target} is the {taken[place]}; expected another place")
+        if place in files or (folders is not None and what in folders and place in among):
+            kind = "a file of the input" if place in files else "the folder of the input's frames"
+            raise InputError(f"{what}: {target} is {kind}; expected another place")
+        if place.parent == frames and place.suffix.lower() in FRAME_SUFFIXES | RAW_SUFFIXES:
+            raise InputError(f"{what}: {target} would be a frame of the input; expected another place")
+        taken[place] = what
 
 
 def inspect_clip(
@@ -146,6 +180,7 @@ def inspect_clip(
         InputError: it cannot be read.
         OutputError: the sidecar cannot be written.
     """
+    check_places(path, {"sidecar": sidecar})
     found = inspect(path, crf=crf, progress=progress)
     if sidecar:
         facts, analysis = found.facts, found.analysis
@@ -187,6 +222,8 @@ def _remembered(output: str | None, source: FrameSource, curve: ResponseCurve, o
         found = read_sidecar(record)
     except InputError:  # the run itself says what is wrong with its record
         return None
+    if options.inspect and found.reason == NOT_INSPECTED:
+        return None  # that run did not look
     same = (found.n_frames, found.size, found.curve) == (source.n_frames, source.size, curve.name)
     return (
         found
@@ -276,7 +313,7 @@ def parts_of(schedule: ExposureSchedule, facts: ClipFacts) -> tuple[Part, ...]:
 
 
 def _parts(
-    path: str, source: FrameSource, schedule: ExposureSchedule, facts: ClipFacts, wanted: range, say: Notify
+    path: str, schedule: ExposureSchedule, facts: ClipFacts, wanted: range, say: Notify, way_out: str
 ) -> tuple[Part, ...]:
     """The clip between its breaks, without the parts that nobody wants.
 
@@ -291,8 +328,7 @@ def _parts(
         if len(every) > 1 and stop - start < schedule.n_exposures:
             raise InputError(
                 f"{path}, frames {start} to {stop - 1} between two breaks of the alternation: found {stop - start}, "
-                f"expected at least one period of {schedule.n_exposures}; leave them out with --frames, or take the "
-                "clip as if it had no breaks with --no-inspect"
+                f"expected at least one period of {schedule.n_exposures}; leave them out with --frames, or {way_out}"
             )
         parts.append(part)
     places = "; ".join(describe_break(b) for b in facts.breaks[:3]) + ("; ..." if len(facts.breaks) > 3 else "")

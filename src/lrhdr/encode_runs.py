@@ -18,8 +18,8 @@ from lrhdr.io.hdr_writer import HdrCoding
 from lrhdr.io.images import read_info
 from lrhdr.io.looks import load_look
 from lrhdr.io.sources import open_frames
-from lrhdr.run_options import parse_rate
-from lrhdr.run_videos import DEFAULT_FPS, RunVideos, VideoPlan, check_plan
+from lrhdr.run_options import clip_rate, parse_rate
+from lrhdr.run_videos import DEFAULT_FPS, RunVideos, VideoPlan, check_plan, check_uses
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None
         InputError: frames, source or an option that cannot be used; frames of different colour or light.
         OutputError: a video cannot be written.
     """
+    check_uses(options.preview, options.look, options.hdr10, options.peak_luminance)
     targets = [Path(p) for p in (options.hdr10, options.hlg, options.preview) if p]
     if not targets:
         raise InputError("encode: expected --hdr10, --hlg or --preview, found none")
@@ -106,12 +107,13 @@ def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None
 
 
 def _timing(options: EncodeOptions, header_rate: Fraction | None, count: int) -> tuple[Timing, Sound | None]:
-    rate = parse_rate(options.fps)
     if options.source is None:
+        rate = parse_rate(options.fps)
         return Timing(rate or header_rate or DEFAULT_FPS), None
     source = open_frames(options.source)
     if source.n_frames != count:
         raise InputError(f"{options.source}: found {source.n_frames} frames, expected the {count} of the EXR frames")
+    rate = clip_rate(options.fps, source.fps)
     if rate is not None and rate != source.fps:
         return Timing(rate), None  # another speed: neither its times nor its audio fit
     sound = Sound(source.audio) if options.audio and source.audio is not None else None

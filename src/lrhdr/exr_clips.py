@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -78,8 +77,4 @@ def exr_files(path: str) -> tuple[Path, ...]:
     source = open_frames(path)
     if not isinstance(source, ImageSequence) or source.files[0].suffix.lower() != ".exr":
         raise InputError(f"{path}: expected a folder or pattern of EXR frames, found other frames")
-    names = {re.sub(r"\d+$", "", file.stem) for file in source.files}
-    if len(names) > 1:
-        several = " and ".join(f"{name}*.exr" for name in sorted(names)[:3])
-        raise InputError(f"{path}: found frames of several clips ({several}), expected one; name it by a pattern")
     return source.files

@@ -144,6 +144,8 @@ def inspect(path: str, *, crf: str | None = None, progress: Progress | None = No
         InputError: it cannot be read, or the curve cannot.
     """
     source, curve = open_with_curve(path, crf, allow_hdr=True)
+    if source.exposures_problem is not None:
+        raise InputError(source.exposures_problem)
     facts = facts_of(source)
     if facts.transfer in _HDR:
         curve = _hdr_curve(facts.transfer)

@@ -187,6 +187,24 @@ def parse_rate(text: str | None) -> Fraction | None:
     return rate
 
 
+def clip_rate(text: str | None, own: Fraction | None) -> Fraction | None:
+    """Frames per second of a clip's results: as typed, else the clip's own.
+
+    23.976 and 29.97 are what people call 24000/1001 and 30000/1001: a typed rate within 1/2000 of the clip's own is it.
+
+    Args:
+        text: as `parse_rate` takes it.
+        own: of the clip; None where it does not say.
+
+    Raises:
+        InputError: not a rate above 0.
+    """
+    typed = parse_rate(text)
+    if typed is None or own is None:
+        return typed or own
+    return own if abs(typed / own - 1) < Fraction(1, 2000) else typed
+
+
 def file_stem(name: str) -> str:
     """A clip's name as a file name stem: no folders, nothing hidden.
 

@@ -16,7 +16,7 @@ from lrhdr.io.encoder import Sound, Timing, check_container
 from lrhdr.io.hdr_writer import ENCODERS, HdrCoding, check_size
 from lrhdr.io.looks import Look, load_look
 from lrhdr.io.sources import FrameSource
-from lrhdr.run_options import RunOptions, parse_rate
+from lrhdr.run_options import RunOptions, clip_rate
 from lrhdr.videos import FrameClip, HdrVideo, write_hdr10, write_hlg, write_preview
 
 DEFAULT_FPS = Fraction(24)
@@ -121,11 +121,14 @@ def plan_videos(
     primaries = COLORSPACES[options.colorspace]
     plan = VideoPlan(preview, hdr10, hlg, coding, options.peak_luminance, primaries, white, gain, timing, sound, look)
     check_plan(plan, source.size)
-    if options.look and preview is None:
-        raise InputError("look: expected --preview, the video that it is for")
-    if options.peak_luminance is not None and hdr10 is None:
-        raise InputError("peak luminance: expected --hdr10, the video that it is for")
     return plan
+
+
+def silence(options: RunOptions, source: FrameSource, plan: VideoPlan) -> str:
+    """A line that says why there is no sound where the input has some and it is wanted; else ""."""
+    if not (options.audio and source.audio is not None and plan.is_silent):
+        return ""
+    return f"warning: no sound in the videos: --fps {options.fps} is another speed ({float(source.fps or 0):g} fps)"
 
 
 def check_plan(plan: VideoPlan, size: tuple[int, int]) -> None:
@@ -151,10 +154,23 @@ def check_light(options: RunOptions) -> None:
     """Refuse luminances that cannot be; needs no clip, so that a slip of the pen costs no time.
 
     Raises:
-        InputError: a reference white that is not in (0, 10000].
+        InputError: a reference white that is not in (0, 10000], or options of videos that nobody asked for.
     """
     if not 0 < options.reference_white <= 10000:
         raise InputError(f"reference white: expected cd/m² above 0 up to 10000, found {options.reference_white:g}")
+    check_uses(options.preview, options.look, options.hdr10, options.peak_luminance)
+
+
+def check_uses(preview: str | None, look: str | None, hdr10: str | None, peak: float | None) -> None:
+    """Refuse a look without the SDR video, and a peak without HDR10: they would do nothing.
+
+    Raises:
+        InputError: one of these.
+    """
+    if look and not preview:
+        raise InputError("look: expected --preview, the video that it is for")
+    if peak is not None and not hdr10:
+        raise InputError("peak luminance: expected --hdr10, the video that it is for")
 
 
 def white_luminance(options: RunOptions, schedule: ExposureSchedule) -> float:
@@ -182,11 +198,8 @@ def source_timing(options: RunOptions, source: FrameSource, wanted: range) -> tu
         Times as in the input; those of a part begin with 0. Audio only where the input has some, it is wanted, and the
         speed is the input's.
     """
-    rate = parse_rate(options.fps) or source.fps or DEFAULT_FPS
-    # 29.97 is what people call 30000/1001.
-    same_speed = options.fps is None or (source.fps is not None and abs(rate / source.fps - 1) < Fraction(1, 2000))
-    if same_speed and source.fps is not None:
-        rate = source.fps
+    rate = clip_rate(options.fps, source.fps) or DEFAULT_FPS
+    same_speed = options.fps is None or rate == source.fps
     times = source.times() if same_speed else None
     first, stop = wanted.start, wanted.stop
     clock = times or tuple(i / rate for i in range(source.n_frames))

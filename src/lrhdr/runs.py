@@ -26,21 +26,20 @@ from lrhdr.aov import layers_of, parse_layers
 from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
-from lrhdr.clip_setup import FIRST_FRAME, first_frame_digest, prepare_clip
+from lrhdr.clip_setup import FIRST_FRAME, check_places, first_frame_digest, prepare_clip
 from lrhdr.colour import CHROMATICITIES, conversion_matrix
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.atomic import clear_stale
-from lrhdr.io.images import FRAME_SUFFIXES, write_png
-from lrhdr.io.raw import RAW_SUFFIXES
-from lrhdr.io.sources import FrameSource, frames_folder
+from lrhdr.io.images import write_png
+from lrhdr.io.sources import FrameSource
 from lrhdr.io.tags import read_timecode
 from lrhdr.parts import parts_exposure, reconstruct_parts
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reconstructor
 from lrhdr.report import contact_sheet
-from lrhdr.run_options import RunOptions, file_stem, parse_range, parse_rate
-from lrhdr.run_videos import RunVideos, check_light, plan_videos, video_lines
+from lrhdr.run_options import RunOptions, clip_rate, file_stem, parse_range
+from lrhdr.run_videos import RunVideos, check_light, plan_videos, silence, video_lines
 from lrhdr.shards import WHOLE_CLIP
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
 from lrhdr.viewer.report_html import ReportClip, ReportWriter, report_folder
@@ -107,16 +106,14 @@ def run(
     source, schedule = setup.source, setup.schedule
     schedule.check_length(source.n_frames, source_path)
     wanted = parse_range(options.frames, source.n_frames)
-    rate = parse_rate(options.fps) or source.fps
+    rate = clip_rate(options.fps, source.fps)
     sheet_index = wanted[len(wanted) // 2] if options.sheet else None
     if layers and options.method != NETWORK:
         raise InputError(f"aov: expected the network, found --method {options.method}, which has no votes")
     gain = float(max(schedule.relative) if options.scale == "scene" else 1.0)
     plan = plan_videos(options, source, schedule, wanted, gain)
-    if notify is not None and options.audio and source.audio is not None and plan.is_silent:
-        notify(
-            f"warning: no sound in the videos: --fps {options.fps} is another speed ({float(source.fps or 0):g} fps)"
-        )
+    if notify is not None and (warning := silence(options, source, plan)):
+        notify(warning)
     timecode = _start_timecode(options, source_path, rate)
     primaries = options.primaries or (source.primaries if source.primaries in CHROMATICITIES else "bt709")
     reconstructor, weights_name, weights_sha256 = build_reconstructor(
@@ -266,19 +263,9 @@ def check_targets(source_path: str, output: str, options: RunOptions) -> None:
     Raises:
         InputError: a target is the input, lies on one of its frames, or is another target; or numbers out of range.
     """
-    frames = frames_folder(source_path)
-    taken = {Path(source_path).resolve(): "input"}
-    if frames is not None:
-        taken.setdefault(frames, "folder of the input's frames")
-    targets = {"output": output} | {what: getattr(options, what) for what in (*WHOLE_CLIP, "sidecar")}
-    for what, target in targets.items():
-        if target:
-            place = Path(target).resolve()
-            if place in taken:
-                raise InputError(f"{what}: {target} is the {taken[place]}; expected another place")
-            if place.parent == frames and place.is_file() and place.suffix.lower() in FRAME_SUFFIXES | RAW_SUFFIXES:
-                raise InputError(f"{what}: {target} is a picture in the input's folder; expected another place")
-            taken[place] = what
+    targets = {what: getattr(options, what) for what in (*WHOLE_CLIP, "sidecar")}
+    folders = {"output": output} | ({"layers": str(Path(output) / "aov")} if options.aov else {})
+    check_places(source_path, targets, folders)
     if options.sheet and Path(options.sheet).suffix.lower() != ".png":
         raise InputError(f"sheet: expected a .png file, found {options.sheet}")
     if options.start_number < 0:

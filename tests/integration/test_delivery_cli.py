@@ -160,6 +160,13 @@ def test_another_speed_has_no_sound_and_no_audio_means_none(lrhdr: Run, tmp_path
     assert lrhdr("reconstruct", source, *where, "--stops", "0,3", *CHEAP).status == 0
     with av.open(str(tmp_path / "near.mp4")) as container:
         assert container.streams.audio  # what people call 24000/1001
+    assert read_exr_header(tmp_path / "near" / "shot.000001.exr")["framesPerSecond"] == Fraction(24000, 1001)
+    encode = ("encode", tmp_path / "near", "--source", source, "--fps", "23.976", "--hlg", tmp_path / "again.mp4")
+    assert lrhdr(*encode, "--codec", "av1").status == 0
+    with av.open(str(tmp_path / "again.mp4")) as container:
+        assert container.streams.audio
+    batch = ("batch", source, "-o", tmp_path / "b", "--workers", "1", "--fps", "12", "--hlg", "{name}.mp4")
+    assert "no sound in the videos: --fps 12" in "".join(lrhdr(*batch, "--codec", "av1", "--stops", "0,3", *CHEAP)[1:])
     assert frame_times(tmp_path / "slow.mp4") == tuple(Fraction(i, 12) for i in range(7))
     assert frame_times(tmp_path / "mute.mp4") == frame_times(source)
 
@@ -265,7 +272,7 @@ def test_layers(lrhdr: Run, write_clip: Write, tiny_weights: Write, tmp_path: Pa
         (("--hdr10", "v.mp4", "--hlg", "v.mp4"), "is the hdr10"),
         (("--hdr10", "v.mp4", "--encoder-crf", "70"), "encoder crf: expected 0 to 51"),
         (("--hdr10", "v.mp4", "--encoder-preset", "9"), "encoder preset"),
-        (("--peak-luminance", "5"), "peak luminance: expected 50"),
+        (("--hdr10", "v.mp4", "--peak-luminance", "5"), "peak luminance: expected 50"),
         (("--reference-white", "0"), "reference white"),
         (("--anchor", "sun"), "invalid choice: 'sun'"),
         (("--colorspace", "srgb"), "invalid choice: 'srgb'"),

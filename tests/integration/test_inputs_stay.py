@@ -14,6 +14,7 @@ import pytest
 from clips import Outcome, expose, scene
 
 from lrhdr.io.images import read_exr, read_exr_header, write_exr, write_png
+from lrhdr.io.video_writer import VideoWriter
 
 Run = Callable[..., Outcome]
 Write = Callable[..., Path]
@@ -49,7 +50,29 @@ def test_no_option_writes_over_a_frame(lrhdr: Run, write_clip: Write, tmp_path: 
     frame = clip / "frame_000.png"
     result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", option, frame, *CHEAP)
     assert result.status == 2
-    assert "is a picture in the input's folder; expected another place" in result.err
+    assert "is a file of the input; expected another place" in result.err
+    new = lrhdr("reconstruct", clip, "-o", tmp_path / "o", option, clip / "new.png", *CHEAP)
+    assert (new.status, "would be a frame of the input" in new.err) == (2, True)
+    assert contents(clip) == before
+
+
+def test_frames_that_are_links_are_safe_where_they_lie(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    store = write_clip(name="store")
+    links = tmp_path / "links"
+    links.mkdir()
+    for path in store.glob("*.png"):
+        (links / path.name).symlink_to(path)
+    before = contents(store)
+    result = lrhdr("reconstruct", links, "-o", store, "--stops", "0,3", "--overwrite", *CHEAP)
+    assert (result.status, "is the folder of the input's frames" in result.err) == (2, True)
+    assert contents(store) == before
+
+
+def test_inspect_and_calibrate_do_not_write_over_what_they_read(lrhdr: Run, write_clip: Write) -> None:
+    clip = write_clip(count=8)
+    before = contents(clip)
+    assert lrhdr("inspect", clip, "--sidecar", clip / "frame_003.png").status == 2
+    assert lrhdr("calibrate", clip, "-o", clip / "curve.json", "--stops=" + ",".join("01234567")).status == 2
     assert contents(clip) == before
 
 
@@ -127,7 +150,7 @@ def test_reports_and_videos_are_of_one_clip(lrhdr: Run, write_clip: Write, tmp_p
     assert str(out / "report" / "index.html") in again.out
     result = lrhdr("encode", out, "--hlg", tmp_path / "v.mp4", "--codec", "av1")
     assert result.status == 2
-    assert "found two frames numbered 000000 (one.000000.exr, two.000000.exr), expected one clip" in result.err
+    assert "found frames of 2 clips (one.* and two.*), expected one (a pattern such as" in result.err
     with_pattern = lrhdr("encode", out / "one.%06d.exr", "--hlg", tmp_path / "v.mp4", "--codec", "av1")
     assert with_pattern.status == 0, with_pattern.err
 
@@ -151,6 +174,10 @@ def test_exposures_that_are_typed_need_no_file(lrhdr: Run, write_clip: Write, tm
 def test_options_that_would_do_nothing(
     lrhdr: Run, write_clip: Write, tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
+    if options[0] != "--weights":
+        made = ("--hlg", tmp_path / "v.mp4")
+        encode = lrhdr("encode", tmp_path / "none", *made, *options)
+        assert (encode.status, message in encode.err) == (2, True), encode.err
     result = lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", *CHEAP, *options)
     assert (result.status, message in result.err) == (2, True), result.err
 
@@ -190,3 +217,28 @@ def test_two_dropped_frames_of_three_exposures_are_two(lrhdr: Run, tmp_path: Pat
     assert found == pytest.approx([4.0 ** (i % 3) for i in kept], rel=0.05)
     for file in files:
         np.testing.assert_allclose(read_exr(file), scene(24, 40), atol=0.03)
+
+
+def test_a_sidecar_that_a_person_wrote_is_believed(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
+    clip, sidecar = write_clip(count=8, stops_file=False, size=(24, 40)), tmp_path / "s.json"
+    assert lrhdr("inspect", clip, "--sidecar", sidecar).status == 0
+    record = json.loads(sidecar.read_text()) | {"black": 0.06, "exposures": [1.0, 6.0], "reason": "not inspected"}
+    sidecar.write_text(json.dumps(record))
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", "--sidecar", sidecar, *CHEAP)
+    assert result.status == 0, result.err
+    written = json.loads((tmp_path / "o" / "clip.lrhdr.json").read_text())
+    assert (written["exposures"], written["clip"]["black"]) == ([1.0, 6.0], 0.06)
+
+
+def test_a_batch_into_its_own_folder_goes_on(lrhdr: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    with VideoWriter(folder / "v.mp4", 25, (24, 40), crf=4) as writer:
+        for i in range(6):
+            writer.write(expose(scene(24, 40), 8.0 ** (i % 2)))
+    common = ("batch", folder, "-o", folder, "--workers", "1", "--stops", "0,3", *CHEAP)
+    first = lrhdr(*common)
+    assert first.status == 0, first.out + first.err
+    again = lrhdr(*common)
+    assert again.status == 0, again.out + again.err
+    assert "computed 0 frames now" in again.out

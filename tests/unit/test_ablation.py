@@ -96,6 +96,14 @@ def test_further_data_is_aligned_too(base: TrainConfig, tmp_path: Path):
     more = write_cache(tmp_path / "more")
     ablate(dataclasses.replace(base, extra_data=(str(more),)), tmp_path / "out", rows=["flow-candidate"], seeds=1)
     assert list(more.glob("aligned-*.safetensors"))
+    (tmp_path / "frames").mkdir()  # no cache: what it is, is the trainer's to say
+    with pytest.raises(InputError, match="Vimeo"):
+        ablate(
+            dataclasses.replace(base, extra_data=(str(tmp_path / "frames"),)),
+            tmp_path / "s",
+            rows=["flow-candidate"],
+            seeds=1,
+        )
 
 
 def test_scores_leave_the_border_out(base: TrainConfig, tmp_path: Path, monkeypatch):

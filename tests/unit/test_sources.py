@@ -190,10 +190,24 @@ def test_what_shows_a_clip_in_another_way_says_all_of_it(tmp_path: Path) -> None
 
 
 def test_two_takes_in_one_folder_are_refused(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "c", ["A_0000.png", "A_0001.png", "B_0000.png", "B_0001.png"])
-    with pytest.raises(InputError, match=r"numbered 0000 \(A_0000\.png, B_0000\.png\).*such as .*B_####\.png"):
+    folder = folder_of(tmp_path / "c", ["A_0000.png", "A_0001.png", "B_0005.png", "B_0006.png"])
+    with pytest.raises(InputError, match=r"found frames of 2 clips \(A_\* and B_\*\).*such as .*A_####\.png"):
         open_frames(folder)
     assert open_frames(folder / "A_####.png").n_frames == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.png", "b.png", "c.png"],
+        ["a1.png", "b1.png", "c1.png"],
+        ["0001_short.png", "0002_long.png", "0003_short.png", "0004_long.png"],
+        [f"A001_10_00_{i // 24:02d}_{i % 24:02d}.png" for i in range(12, 32)],
+        ["take_20261130_235959.png", "take_20261201_000001.png"],
+    ],
+)
+def test_names_of_many_kinds_are_one_clip(tmp_path: Path, names: list[str]) -> None:
+    assert open_frames(folder_of(tmp_path / "c", names)).n_frames == len(names)
 
 
 def test_the_counter_need_not_be_the_last_number(tmp_path: Path) -> None:

@@ -173,8 +173,13 @@ def test_only_exr_frames_are_a_clip(frame: Path, tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     for name in ("a.0", "a.1", "b.2", "b.3"):
         shutil.copy(frame, tmp_path / "two" / f"{name}.exr")
-    with pytest.raises(InputError, match=r"several clips \(a\.\*\.exr and b\.\*\.exr\), expected one"):
+    with pytest.raises(InputError, match=r"frames of 2 clips \(a\.\* and b\.\*\), expected one"):
         exr_files(str(tmp_path / "two"))
+    for k, names in enumerate((("a", "b", "c"), ("shot_0_v2", "shot_1_v2"), ("shot_0_graded", "shot_1_graded"))):
+        (tmp_path / f"one{k}").mkdir()
+        for name in names:
+            shutil.copy(frame, tmp_path / f"one{k}" / f"{name}.exr")
+        assert len(exr_files(str(tmp_path / f"one{k}"))) == len(names)
 
 
 # --- looks ---

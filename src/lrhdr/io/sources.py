@@ -281,12 +281,19 @@ def open_frames(path: str | os.PathLike[str], *, data_levels: bool = False, allo
     raise InputError(f"{given}: found nothing, expected a folder of frames or a video file")
 
 
-def frames_folder(path: str | os.PathLike[str]) -> Path | None:
-    """The folder in which a clip's frames lie, links followed; None for a video. Nothing is read."""
+def input_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The files that a clip's frames are read from, links followed; nothing is opened, and nothing need be there."""
     given = Path(path)
-    if given.is_dir():
-        return given.resolve()
-    return given.resolve().parent if not given.is_file() and _PATTERN.search(given.name) else None
+    if given.is_file():
+        return [given.resolve()]
+    try:
+        if given.is_dir():
+            return [p.resolve() for p in given.iterdir() if p.suffix.lower() in FRAME_SUFFIXES | RAW_SUFFIXES]
+        if _PATTERN.search(given.name):
+            return [p.resolve() for p in _pattern_frames(given)]
+    except (OSError, InputError):  # opening it will say so
+        pass
+    return []
 
 
 def _folder_frames(folder: Path) -> list[Path]:
@@ -305,7 +312,13 @@ def _folder_frames(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: found {listed} files, expected one kind (a pattern such as {folder}/%04d.png picks one)"
         )
-    _check_one_clip(files)
+    several = several_clips(files)
+    if several:
+        listed = " and ".join(f"{text}*" for text in several[:3])
+        raise InputError(
+            f"{folder}: found frames of {len(several)} clips ({listed}), expected one (a pattern such as "
+            f"{folder}/{several[0]}####{files[0].suffix} picks one)"
+        )
     _check_numbers(files)
     return files
 
@@ -332,34 +345,27 @@ def _kind(path: Path) -> str:
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """The numbers that count frames of one clip: the last digits that differ; None for names of another make."""
+    """The numbers that count frames; None where it is not one number that differs, as in time codes and dates."""
     parts = [re.split(r"(\d+)", name) for name in names]
     if len({tuple(p[::2]) for p in parts}) != 1:
         return None
     differing = [k for k in range(1, len(parts[0]), 2) if len({p[k] for p in parts}) > 1]
-    return [int(p[differing[-1]]) for p in parts] if differing else None
+    return [int(p[differing[0]]) for p in parts] if len(differing) == 1 else None
 
 
-def _check_one_clip(files: Sequence[Path]) -> None:
-    """Refuse two frames of one number, as two takes in one folder have."""
-    matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.name) for path in files]
-    takes = Counter((m[1], m[3]) for m in matches if m)
-    first: dict[tuple[str, str], Path] = {}
-    for path, match in zip(files, matches, strict=True):
-        if match is None or takes[match[1], match[3]] < 2:
-            continue
-        other = first.setdefault((match[2], match[3]), path)
-        if other is not path:
-            pattern = f"{match[1]}{'#' * len(match[2])}{match[3]}"
-            raise InputError(
-                f"{path.parent}: found two frames numbered {match[2]} ({other.name}, {path.name}), expected one clip "
-                f"(a pattern such as {path.parent / pattern} picks one)"
-            )
+def several_clips(files: Sequence[Path]) -> list[str]:
+    """What the names of different clips in one folder begin with; empty where they are one clip's.
+
+    A clip has at least two numbered frames; what counts is the text before the first digit.
+    """
+    begins = Counter(m[1] for m in (re.match(r"(\D*)\d", path.stem) for path in files) if m)
+    found = sorted(text for text, count in begins.items() if count > 1)
+    return found if len(found) > 1 else []
 
 
 def _check_numbers(files: Sequence[Path]) -> None:
     """Refuse a hole in consecutive numbering: the exposures after it would be taken for each other."""
-    found = _numbers([path.name for path in files])
+    found = _numbers([path.stem for path in files])
     if found is None:
         return
     numbers = sorted(set(found))

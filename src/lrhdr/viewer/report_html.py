@@ -250,9 +250,7 @@ class ReportWriter:
             ),
             "scale": SCALES[clip.scale],
             "rate": clip.rate,
-            "notice": None
-            if clip.colorspace == "lin_rec709"
-            else f"The files are in {clip.colorspace}; colours and numbers here are linear Rec. 709.",
+            "notice": self._notice(),
             "total": chosen.total,
             "sampled": chosen.sampled,
             "reduce": chosen.reduce,
@@ -265,6 +263,14 @@ class ReportWriter:
             "settings": setting_rows(settings),
             "versions": versions(),
         }
+
+    def _notice(self) -> str | None:
+        lines = []
+        if self.clip.colorspace != "lin_rec709":
+            lines.append(f"The files are in {self.clip.colorspace}; colours and numbers here are linear Rec. 709.")
+        if self.clip.primaries != "bt709":
+            lines.append(f"Input frames are shown as they are, in {self.clip.primaries}.")
+        return " ".join(lines) or None
 
     def _precision(self) -> dict[str, Any]:
         """The coarsest that was used."""

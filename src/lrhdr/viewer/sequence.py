@@ -205,12 +205,16 @@ class Sequence:
         exr = [p for p in found if p.suffix.lower() == ".exr"]
         return exr or found
 
+    def _record_path(self) -> Path | None:
+        found = [p for p in self.root.glob("*.lrhdr.json") if self.inside(p)]
+        return found[0] if len(found) == 1 else None
+
     def _record(self) -> dict[str, Any]:
-        found = sorted(p for p in self.root.glob("*.lrhdr.json") if self.inside(p))
-        if len(found) != 1:
+        path = self._record_path()
+        if path is None:
             return {}
         try:
-            record = json.loads(found[0].read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return record if isinstance(record, dict) else {}
@@ -223,13 +227,13 @@ class Sequence:
 
     def _parts(self) -> tuple[Part, ...]:
         """The clip between the breaks of its alternation; none where the exposures are not known."""
-        if self.schedule is None:
+        path = self._record_path()
+        if self.schedule is None or path is None:
             return ()
         total = max(int(self.record.get("n_frames", 0)), max(self._by_index) + 1)
-        found = sorted(self.root.glob("*.lrhdr.json"))
         try:
-            facts = read_sidecar(found[0])
-        except (InputError, IndexError):  # a record without them, of an older version
+            facts = read_sidecar(path)
+        except InputError:  # a record without them, of an older version
             return (Part(0, total, self.schedule),)
         parts = parts_of(self.schedule, facts)
         return (*parts[:-1], replace(parts[-1], stop=max(parts[-1].stop, total)))

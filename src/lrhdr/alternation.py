@@ -160,6 +160,8 @@ def find_alternation(comparisons: Mapping[int, Sequence[Comparison]]) -> Alterna
         if found.fit > best.fit:
             best = found
     calm = float((np.abs(stops[reliable]) < TOLERANCE_STOPS).mean())
+    if calm < PERHAPS_FROM and count < 2 * PERIODS[1] - 1:
+        return Alternation(0, f"too few frames: {count} of {len(steps)} steps between frames")
     if calm >= FITS_FROM or best.fit < PERHAPS_FROM:
         return Alternation(1, f"{calm:.0%} of {count} steps between frames keep the exposure", fit=calm)
     many = f"a period of {best.period} fits only {best.fit:.0%} of {count} steps between {n_frames} frames"

@@ -103,12 +103,12 @@ def describe(weights: Sequence[str] = (), height: int = 720, width: int = 1280) 
     lines = [f"{'preset':<16}{'exposures':>10}{'parameters':>13}{f'GMAC per {width}x{height} frame':>30}"]
     for preset, n in () if weights else PRESETS:
         lines.append(_row(preset, measure_cost(LRHDRConfig.preset(preset, n), height, width), n))
-    if weights:
-        lines[0] = lines[0].replace("preset ", "weights", 1)
+    lines[0] = lines[0].replace(
+        "preset " if weights else "preset          ", "weights" if weights else "preset, weights ", 1
+    )
     for record in records:
         config = LRHDRConfig.from_dict(record.config)
-        if weights:
-            lines.append(_row(record.name, measure_cost(config, height, width), config.n_exposures))
+        lines.append(_row(record.name, measure_cost(config, height, width), config.n_exposures))
     lines.append("(the network alone; the interpolator comes on top)")
     for record in records:
         lines += ["", f"weights {record.name} ({record.licence}, sha256 {record.sha256})"]

@@ -72,7 +72,7 @@ def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None
         InputError: frames, source or an option that cannot be used; frames of different colour or light.
         OutputError: a video cannot be written.
     """
-    check_uses(options.preview, options.look, options.hdr10, options.peak_luminance)
+    check_uses(vars(options))
     targets = [Path(p) for p in (options.hdr10, options.hlg, options.preview) if p]
     if not targets:
         raise InputError("encode: expected --hdr10, --hlg or --preview, found none")

@@ -64,6 +64,8 @@ def find_source(dataset: Path | str | None, data: Path | str | None, sets: Seque
         raise InputError(f"evaluate: expected a data set or --data with a folder of sets, found {count}")
     folder = Path(given)
     is_sets = any((folder / name).is_dir() for name, _ in SETS.values())
+    if data is None and sets is not None and BENCH in sets:
+        raise InputError(f"evaluate: expected {BENCH} without {given}, or --data {given}, found both")
     if data is not None or is_sets or sets is not None:
         made = find_clips(folder, sets)
         counts = ", ".join(f"{sum(c.group == g for c in made)} {g}" for g in dict.fromkeys(c.group for c in made))

@@ -118,10 +118,8 @@ def _read_state_dict(path: Path) -> Tensors:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a foreign file makes the unpickler stumble over
-        reason = " ".join(str(error).split())[:120]
-        raise WeightsError(
-            f"{path}: expected a PyTorch state dict, found a file that cannot be read ({reason})"
-        ) from None
+        kind = type(error).__name__
+        raise WeightsError(f"{path}: expected a PyTorch state dict, found a file that is none ({kind})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):

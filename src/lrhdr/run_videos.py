@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from lrhdr.checks import InputError
 from lrhdr.colour import COLORSPACES
@@ -158,19 +159,26 @@ def check_light(options: RunOptions) -> None:
     """
     if not 0 < options.reference_white <= 10000:
         raise InputError(f"reference white: expected cd/m² above 0 up to 10000, found {options.reference_white:g}")
-    check_uses(options.preview, options.look, options.hdr10, options.peak_luminance)
+    check_uses(vars(options))
 
 
-def check_uses(preview: str | None, look: str | None, hdr10: str | None, peak: float | None) -> None:
-    """Refuse a look without the SDR video, and a peak without HDR10: they would do nothing.
+def check_uses(options: Mapping[str, Any]) -> None:
+    """Refuse options of videos that nobody asked for: they would do nothing.
+
+    Args:
+        options: fields of `RunOptions` or `EncodeOptions`.
 
     Raises:
         InputError: one of these.
     """
-    if look and not preview:
+    hdr = options["hdr10"] or options["hlg"]
+    if options["look"] and not options["preview"]:
         raise InputError("look: expected --preview, the video that it is for")
-    if peak is not None and not hdr10:
+    if options["peak_luminance"] is not None and not options["hdr10"]:
         raise InputError("peak luminance: expected --hdr10, the video that it is for")
+    for name in ("codec", "encoder_crf", "encoder_preset"):
+        if options[name] is not None and not hdr:
+            raise InputError(f"{name.replace('_', ' ')}: expected --hdr10 or --hlg, the videos that it is for")
 
 
 def white_luminance(options: RunOptions, schedule: ExposureSchedule) -> float:

@@ -16,6 +16,8 @@ from lrhdr.run_options import RunOptions
 WHOLE_CLIP = ("preview", "hdr10", "hlg", "sheet", "report")
 """Results that are made of all frames, once, after the last shard."""
 
+_OF_VIDEOS = ("look", "peak_luminance", "codec", "encoder_crf", "encoder_preset")
+
 _SWITCHES = {"inspect": "no-inspect", "audio": "no-audio"}
 """Switches that are on unless the command line says no."""
 
@@ -57,7 +59,7 @@ def remaining(wanted: range, done: Iterable[range], size: int) -> list[range]:
 
 def shard_options(options: RunOptions, part: range) -> RunOptions:
     """The options of one shard: those of the clip, without what is made of all frames."""
-    cleared = dict.fromkeys((*WHOLE_CLIP, "look", "peak_luminance"))  # the last two belong to videos
+    cleared = dict.fromkeys((*WHOLE_CLIP, *_OF_VIDEOS))
     return replace(options, frames=f"{part.start}:{part.stop}", overwrite=False, **cleared)  # type: ignore[arg-type]
 
 

@@ -94,6 +94,8 @@ def write_still(source: Path, target: Path, options: StillOptions) -> str:
     is_hdr = suffix in (".jpg", ".jpeg", ".avif") or options.pq
     if options.peak_luminance is not None and not is_hdr:
         raise InputError(f"{target}: --peak-luminance goes with HDR pictures (.jpg, .avif, --pq), found {suffix}")
+    if options.look and (is_hdr or suffix == ".hdr"):
+        raise InputError(f"{target}: --look goes with SDR pictures (.png, .tif), found {suffix}")
     make_parent(target)
     if is_hdr:
         gain = 2.0 ** (options.exposure or 0.0)

@@ -135,6 +135,11 @@ class TrainConfig:
             "ema": 0.0 <= self.ema < 1.0,
             "lr": min(self.lr, self.lr_accr, self.lr_final) > 0.0,
         }
+        if not checks.pop("interpolation_cache"):
+            raise InputError(
+                "training configuration: interpolation_cache: expected it with variants above 0 and with interpolate = "
+                "'loader'"
+            )
         for name, fine in checks.items():
             if not fine:
                 raise InputError(f"training configuration: {name} = {getattr(self, name)} is out of range")

@@ -136,6 +136,8 @@ def test_every_clip_of_a_batch_has_its_own_sidecar(lrhdr: Run, write_clip: Write
     assert result.status == 0, result.err
     for name, longest in (("a", 8.0), ("b", 2.0)):
         assert json.loads((tmp_path / f"s_{name}.json").read_text())["exposures"][1] == pytest.approx(longest, rel=0.02)
+    gpus = lrhdr(*common, "--task-gpus", "1")
+    assert (gpus.status, "task gpus: expected --engine ray" in gpus.err) == (2, True)
     named = lrhdr(*common, "--name", "x")
     assert (named.status, "expected the key 'name' in a manifest" in named.err) == (2, True)
 
@@ -168,6 +170,8 @@ def test_exposures_that_are_typed_need_no_file(lrhdr: Run, write_clip: Write, tm
     [
         (("--look", "nowhere.cube"), "look: expected --preview"),
         (("--peak-luminance", "1000"), "peak luminance: expected --hdr10"),
+        (("--codec", "av1"), "codec: expected --hdr10 or --hlg"),
+        (("--encoder-crf", "20"), "encoder crf: expected --hdr10 or --hlg"),
         (("--weights", "nowhere.safetensors"), "weights: expected the network with --weights"),
     ],
 )
@@ -175,7 +179,10 @@ def test_options_that_would_do_nothing(
     lrhdr: Run, write_clip: Write, tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     if options[0] != "--weights":
-        made = ("--hlg", tmp_path / "v.mp4")
+        made = (
+            "--hlg" if options[0] == "--look" or options[0] == "--peak-luminance" else "--preview",
+            tmp_path / "v.mp4",
+        )
         encode = lrhdr("encode", tmp_path / "none", *made, *options)
         assert (encode.status, message in encode.err) == (2, True), encode.err
     result = lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", *CHEAP, *options)
@@ -242,3 +249,19 @@ def test_a_batch_into_its_own_folder_goes_on(lrhdr: Run, tmp_path: Path) -> None
     again = lrhdr(*common)
     assert again.status == 0, again.out + again.err
     assert "computed 0 frames now" in again.out
+
+
+def test_a_data_set_is_not_passed_over_for_the_bench(lrhdr: Run, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    result = lrhdr("evaluate", tmp_path / "set", "--sets", "bench", "-o", tmp_path / "o")
+    assert (result.status, "found both" in result.err) == (2, True), result.err
+
+
+def test_five_frames_of_three_exposures_are_too_few_to_tell(lrhdr: Run, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for i in range(5):
+        write_png(clip / f"{i:03d}.png", expose(scene(24, 40), 4.0 ** (i % 3)))
+    assert "too few frames" in lrhdr("inspect", clip).out
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "o", "--stops", "0,2,4", *CHEAP)
+    assert (result.status, "do not alternate" in result.err) == (0, False), result.err

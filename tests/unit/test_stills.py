@@ -131,6 +131,8 @@ def test_stills_that_cannot_be(frame: Path, tmp_path: Path, monkeypatch: pytest.
             StillOptions(**values)
     with pytest.raises(InputError, match=r"s\.png: --peak-luminance goes with HDR pictures"):
         write_still(frame, tmp_path / "s.png", StillOptions(peak_luminance=1000.0))
+    with pytest.raises(InputError, match=r"s\.jpg: --look goes with SDR pictures"):
+        write_still(frame, tmp_path / "s.jpg", StillOptions(look="nowhere.cube"))
     with pytest.raises(InputError, match=r"none\.exr"):
         write_still(tmp_path / "none.exr", tmp_path / "s.png", StillOptions())
     with pytest.raises(OutputError, match="cannot write"):

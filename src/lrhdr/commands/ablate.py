@@ -22,7 +22,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     group = parser.add_argument_group("a data set to score on, besides the samples held out of the training data")
     group.add_argument("--data", metavar="DIR", help="its folder, as for evaluate")
     group.add_argument("--sets", nargs="+", choices=EVALUATION_SETS, help="sets of clips (default: all that are there)")
-    group.add_argument("--stops", nargs="+", default=("2", "3"), metavar="EV", help="alternations, as for evaluate")
+    group.add_argument(
+        "--stops", nargs="+", default=("2", "3"), metavar="EV", help="alternations, as for evaluate (default: 2 3)"
+    )
     group.add_argument("--frames", type=int, metavar="N", help="at most this many frames of each clip (default: all)")
 
 

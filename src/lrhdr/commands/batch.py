@@ -26,7 +26,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     work = parser.add_argument_group("workers")
     work.add_argument("--engine", choices=("local", "ray"), default="local", help="processes here, or Ray tasks")
     work.add_argument(
-        "--workers", type=int, metavar="N", help="processes, or cores of a local Ray (default: all cores)"
+        "--workers", type=int, metavar="N", help="processes, or cores of a local Ray (default: all free cores)"
     )
     work.add_argument("--address", help="Ray cluster to join, as auto or HOST:6379 (default: a local one)")
     work.add_argument("--task-cores", type=float, default=1.0, metavar="N", help="ray: cores of a task")
@@ -42,6 +42,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--prepare", action="store_true", help="look at the clips, write what was found, then print as --dry-run does"
     )
     add_run_options(parser)
+    for action in parser._actions:  # what means something else here, or nothing
+        if action.dest == "name":
+            action.help = argparse.SUPPRESS
+        elif action.dest == "threads":
+            action.help = "compute threads of a worker (default: 1)"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -72,8 +77,8 @@ def run(options: argparse.Namespace) -> None:
 
         gpus = options.task_gpus if options.task_gpus is not None else float(options.device.startswith("cuda"))
         engine = partial(RayEngine, options.address, workers, cpus=options.task_cores, gpus=gpus)
-    elif options.address:
-        raise InputError("address: expected --engine ray with it")
+    elif options.address or options.task_gpus is not None:
+        raise InputError(f"{'address' if options.address else 'task gpus'}: expected --engine ray with it")
 
     failed: dict[str, str] = {}
     if not options.dry_run:

@@ -11,8 +11,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = add_command(commands, "compare", run, "Compare two evaluations frame by frame (B minus A).")
     parser.add_argument("a", metavar="A.json", help="evaluation.json of lrhdr evaluate")
-    parser.add_argument("b", metavar="B.json", nargs="?", help="another one (default: two methods of the first)")
-    parser.add_argument("--metric", nargs="+", default=("psnr_t",), metavar="NAME", help="metrics that both have")
+    parser.add_argument(
+        "b", metavar="B.json", nargs="?", help="another one; without it, --methods names two rows of the first"
+    )
+    parser.add_argument(
+        "--metric", nargs="+", default=("psnr_t",), metavar="NAME", help="metrics that both have (default: psnr_t)"
+    )
     parser.add_argument(
         "--methods", nargs=2, metavar=("A", "B"), help="a row of each (default: the rows that correspond)"
     )

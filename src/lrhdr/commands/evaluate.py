@@ -42,7 +42,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     what.add_argument("--exposures", type=int, metavar="N", help="only clips with N exposures")
     what.add_argument("--frames", type=int, metavar="N", help="at most this many frames of each clip (default: all)")
     what.add_argument(
-        "--stops", nargs="+", default=("2", "3"), metavar="EV", help="alternations of sets: 3 for 0 and 3 EV, or 0,2,4"
+        "--stops",
+        nargs="+",
+        default=("2", "3"),
+        metavar="EV",
+        help="alternations of sets: 3 for 0 and 3 EV, or 0,2,4 (default: 2 3)",
     )
     what.add_argument("--seed", type=int, default=0, help="of the camera noise of sets")
 

@@ -11,7 +11,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = add_command(commands, "info", run, "Show sizes of the presets and the record of weights.")
     parser.add_argument(
-        "weights", nargs="*", help="bundled names or .safetensors files; all bundled ones if none is given"
+        "weights", nargs="*", help="bundled names or .safetensors files; presets and all bundled ones if none is given"
     )
     parser.add_argument("--height", type=int, default=720, help="frame height for the multiply-adds")
     parser.add_argument("--width", type=int, default=1280, help="frame width for the multiply-adds")

@@ -126,10 +126,9 @@ def prepare_clip(
             say(f"warning: {path}: exposures {problem}")
     if (facts.black, facts.saturation) != (0.0, 1.0) and fresh:
         say(f"black at {facts.black:.3g} and saturation at {facts.saturation:.3g} of the code range, from the pixels")
-    way_out = (
-        f"take the breaks out of {options.sidecar}" if options.sidecar else "take the clip as if it had none with "
-    )
-    way_out += "" if options.sidecar else "--no-inspect and --overwrite"
+    way_out = "take the clip as if it had no breaks with --no-inspect and --stops"
+    if options.sidecar:
+        way_out = f"take the breaks out of {options.sidecar}"
     parts = _parts(path, schedule, facts, parse_range(options.frames, source.n_frames), say, way_out)
     return ClipSetup(_leveled(source, curve, facts), schedule, parts, facts)
 

@@ -52,6 +52,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     # floor 2: networks and judges
     "nn": (2, ()),
     "nn.fingerprint": (2, ()),
+    "nn.widening": (2, ()),
     "nn.skeleton": (2, ()),
     "nn.precision": (2, ()),
     "nn.triplet_attention": (2, ()),

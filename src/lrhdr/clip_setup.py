@@ -223,12 +223,10 @@ def _remembered(output: str | None, source: FrameSource, curve: ResponseCurve, o
         return None
     if options.inspect and found.reason == NOT_INSPECTED:
         return None  # that run did not look
-    same = (found.n_frames, found.size, found.curve) == (source.n_frames, source.size, curve.name)
-    return (
-        found
-        if same and _first_frame_in(record) in (None, first_frame_digest(_leveled(source, curve, found)))
-        else None
-    )
+    if (found.n_frames, found.size, found.curve) != (source.n_frames, source.size, curve.name):
+        return None
+    digest = _first_frame_in(record)
+    return found if digest in (None, first_frame_digest(_leveled(source, curve, found))) else None
 
 
 def first_frame_digest(source: FrameSource) -> str:
@@ -277,7 +275,7 @@ def _choose(
     if named is not None and named.exposures:
         _check_start(options)
         return ExposureSchedule(named.exposures), "sidecar"
-    if source.exposures_stops is not None or source.exposures_problem is not None:
+    if source.exposures_stops is not None:
         return find_schedule(source, path, options), "tags"
     if facts.exposures:
         _check_start(options)
@@ -330,8 +328,8 @@ def _parts(
                 f"expected at least one period of {schedule.n_exposures}; leave them out with --frames, or {way_out}"
             )
         parts.append(part)
-    places = "; ".join(describe_break(b) for b in facts.breaks[:3]) + ("; ..." if len(facts.breaks) > 3 else "")
     if len(parts) > 1:
+        places = "; ".join(describe_break(b) for b in facts.breaks[:3]) + ("; ..." if len(facts.breaks) > 3 else "")
         say(f"the alternation breaks ({places}): {len(parts)} parts are reconstructed on their own")
     return tuple(parts)
 

@@ -137,6 +137,21 @@ def convert_primaries(rgb: Tensor, source: str, target: str) -> Tensor:
     return _apply(conversion_matrix(source, target), rgb)
 
 
+def to_rec709(rgb: NDArray[np.float32], primaries: str) -> NDArray[np.float32]:
+    """Linear light as Rec. 709; colours outside it become negative.
+
+    Args:
+        rgb: (..., 3).
+        primaries: of it, a name in `CHROMATICITIES`.
+
+    Raises:
+        InputError: unknown primaries.
+    """
+    if primaries == "bt709":
+        return rgb
+    return np.asarray(rgb @ conversion_matrix(primaries, "bt709").T.astype(np.float32), dtype=np.float32)
+
+
 @lru_cache
 def conversion_matrix(source: str, target: str) -> NDArray[np.float64]:
     """The 3x3 matrix M with `rgb_target = M @ rgb_source`, for linear light.

@@ -100,12 +100,10 @@ def describe(weights: Sequence[str] = (), height: int = 720, width: int = 1280) 
         WeightsError: weights that cannot be read.
     """
     records = [load_record(name) for name in weights or bundled_names()]
-    lines = [f"{'preset':<16}{'exposures':>10}{'parameters':>13}{f'GMAC per {width}x{height} frame':>30}"]
+    heading = "weights" if weights else "preset, weights"
+    lines = [f"{heading:<16}{'exposures':>10}{'parameters':>13}{f'GMAC per {width}x{height} frame':>30}"]
     for preset, n in () if weights else PRESETS:
         lines.append(_row(preset, measure_cost(LRHDRConfig.preset(preset, n), height, width), n))
-    lines[0] = lines[0].replace(
-        "preset " if weights else "preset          ", "weights" if weights else "preset, weights ", 1
-    )
     for record in records:
         config = LRHDRConfig.from_dict(record.config)
         lines.append(_row(record.name, measure_cost(config, height, width), config.n_exposures))

@@ -35,6 +35,7 @@ from lrhdr.data.motion import CachedPairs, PairSample, add_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in, up_to
 from lrhdr.interpolate.stored import BUNDLED, METADATA_KEY, StoredRecord, load_into, read_stored
 from lrhdr.io.atomic import replacing
+from lrhdr.nn import widening
 from lrhdr.radiometry import GAMMA
 from lrhdr.tonemap import mu_law
 from lrhdr.training_run import update_average
@@ -348,11 +349,7 @@ def widened(network: CompactNet, tensors: dict[str, Tensor]) -> dict[str, Tensor
             continue
         if name in ("inp.weight", "g1.weight") and given.shape[1] != fresh.shape[1]:  # they look at several things
             continue
-        wider = fresh.clone()
-        if fresh.ndim > 1:
-            wider[: len(given), given.shape[1] :] = 0.0
-        wider[tuple(slice(n) for n in given.shape)] = given.to(wider)
-        made[name] = wider
+        made[name] = widening.widened(fresh, given)
     return made
 
 

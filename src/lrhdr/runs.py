@@ -27,7 +27,7 @@ from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
 from lrhdr.clip_setup import FIRST_FRAME, check_places, first_frame_digest, prepare_clip
-from lrhdr.colour import CHROMATICITIES, conversion_matrix
+from lrhdr.colour import CHROMATICITIES, to_rec709
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.atomic import clear_stale
@@ -200,9 +200,7 @@ def run(
     frames = tuple(clip.path(i) for i in wanted)
     sheet_path = Path(options.sheet) if options.sheet else None
     if sheet is not None and sheet_path is not None:
-        if primaries != "bt709":
-            matrix = conversion_matrix(primaries, "bt709").astype(np.float32)
-            sheet = replace(sheet, radiance=np.maximum(sheet.radiance @ matrix.T, 0.0))
+        sheet = replace(sheet, radiance=np.maximum(to_rec709(sheet.radiance, primaries), 0.0))
         _write_sheet(sheet_path, sheet, schedule, seconds, f"{clip.name}, {weights_name}", source.n_frames)
     videos = plan.make(frames, report)
     page = None

@@ -26,6 +26,7 @@ from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.io.atomic import clear_stale, write_bytes
 from lrhdr.losses import Losses, lrhdr_loss, oracle_index
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
+from lrhdr.nn.widening import widened
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law
 from lrhdr.training_batches import batch_item, slots_of, steps_in_all
@@ -140,6 +141,8 @@ def _grows_into(small: LRHDRConfig, large: LRHDRConfig) -> bool:
         small = replace(small, accr=replace(small.accr, **{name: getattr(large.accr, name) for name in wider}))
     if small.apswf.widths[0] > large.apswf.widths[0] or (small.noise and not large.noise):
         return False
+    if small.apswf.attention_full and small.apswf.widths[0] != large.apswf.widths[0]:
+        return False  # attention there pools over the features, new ones too
     widths = (large.apswf.widths[0], *small.apswf.widths[1:])
     return replace(small, noise=large.noise, apswf=replace(small.apswf, widths=widths)) == large
 
@@ -149,16 +152,11 @@ def _widened(small: LRHDR, large: LRHDR) -> dict[str, Tensor]:
     made = {}
     fresh = large.state_dict()
     for name, given in small.state_dict().items():
-        wider = fresh[name].clone()
         if name.startswith("apswf.noise."):  # the biases of two layers, one after the other
             first = small.config.apswf.widths[0]
-            wider[:first] = given[:first]
-            wider[large.config.apswf.widths[0] :] = given[first:]
+            made[name] = torch.cat((widened(fresh[name][: large.config.apswf.widths[0]], given[:first]), given[first:]))
         else:
-            if wider.ndim > 1:
-                wider[: len(given), given.shape[1] :] = 0.0
-            wider[tuple(slice(n) for n in given.shape)] = given
-        made[name] = wider
+            made[name] = widened(fresh[name], given)
     return made
 
 

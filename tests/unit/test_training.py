@@ -21,7 +21,8 @@ from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.data.training_data import CacheData
 from lrhdr.entmax import entmax
-from lrhdr.models.lrhdr import LRHDR
+from lrhdr.models.apswf import APSWFConfig
+from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.training import train
 from lrhdr.training_batches import batch_item, draw_batch, steps_in_all
 from lrhdr.training_config import TrainConfig, load_config
@@ -557,6 +558,13 @@ def test_a_wider_network_starts_as_the_narrower_one(config: TrainConfig, tmp_pat
     for other in (model | {"apswf": {**apswf, "widths": [3, *apswf["widths"][1:]]}}, model | {"alpha": 1.5}, TINY):
         with pytest.raises(InputError, match="its network differs"):
             training_run.start_from(str(narrow), dataclasses.replace(config, model=other).model_config())
+
+
+def test_attention_over_features_does_not_widen():
+    full = LRHDRConfig(apswf=APSWFConfig(attention_full=True))
+    wider = dataclasses.replace(full, apswf=APSWFConfig(widths=(16, 24, 48, 80), attention_full=True))
+    assert not training_run._grows_into(full, wider)
+    assert training_run._grows_into(full, full)
 
 
 def test_a_network_that_did_not_hear_noise_may_learn_to(config: TrainConfig, tmp_path: Path):

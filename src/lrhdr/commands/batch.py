@@ -41,12 +41,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     work.add_argument(
         "--prepare", action="store_true", help="look at the clips, write what was found, then print as --dry-run does"
     )
-    add_run_options(parser)
-    for action in parser._actions:  # what means something else here, or nothing
-        if action.dest == "name":
-            action.help = argparse.SUPPRESS
-        elif action.dest == "threads":
-            action.help = "compute threads of a worker (default: 1)"
+    add_run_options(parser, batch=True)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -82,9 +82,9 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_compute(parser: argparse.ArgumentParser) -> None:
-    """Options on threads and device."""
-    parser.add_argument("--threads", type=int, metavar="N", help="compute threads in all (default: all free cores)")
+def add_compute(parser: argparse.ArgumentParser, threads: str = "in all (default: all free cores)") -> None:
+    """Options on threads (the words say whose) and device."""
+    parser.add_argument("--threads", type=int, metavar="N", help=f"compute threads {threads}")
     parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1, ...")
 
 

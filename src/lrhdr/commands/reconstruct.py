@@ -26,8 +26,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     add_run_options(parser)
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Options on how clips are reconstructed: the fields of `RunOptions`."""
+def add_run_options(parser: argparse.ArgumentParser, *, batch: bool = False) -> None:
+    """Options on how clips are reconstructed: the fields of `RunOptions`; with `batch`, of many clips and workers."""
     what = parser.add_argument_group("exposures (without these: Exposures.txt in the folder, EXIF, or the pixels)")
     what.add_argument("--exposures", metavar="S,S", help="exposure times of one period in seconds, as 1/1000,1/125")
     what.add_argument("--stops", metavar="EV,EV", help="exposures of one period in stops, as 0,3")
@@ -61,7 +61,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="1.0 is the saturation of the shortest exposure, or (scene) the white of the longest",
     )
     result.add_argument("--compression", choices=("zip", "piz", "dwaa", "none"), default="zip", help="of the EXR files")
-    result.add_argument("--name", help="stem of the file names (default: the input's name)")
+    name_help = argparse.SUPPRESS if batch else "stem of the file names (default: the input's name)"
+    result.add_argument("--name", help=name_help)
     result.add_argument("--start-number", type=int, default=0, metavar="N", help="number of the first frame's file")
     result.add_argument("--padding", type=int, default=6, metavar="N", help="digits of the numbers, at least")
     result.add_argument(
@@ -94,7 +95,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         choices=("short", "middle", "long"),
         help="exposure whose white is reference white (default: the longest of two, the middle one of three)",
     )
-    add_compute(parser)
+    add_compute(parser, "of a worker (default: 1)" if batch else "in all (default: all free cores)")
     parser.add_argument(
         "--at-once",
         type=int,

@@ -312,12 +312,14 @@ def _folder_frames(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: found {listed} files, expected one kind (a pattern such as {folder}/%04d.png picks one)"
         )
-    several = several_clips(files)
+    several = _several_clips(files)
     if several:
         listed = " and ".join(f"{text}*" for text in several[:3])
+        first = next(p for p in files if re.match(r"\D*", p.stem)[0] == several[0])  # type: ignore[index]
+        pattern = re.sub(r"\d+(?=\D*$)", lambda m: "#" * len(m[0]), first.stem) + first.suffix
         raise InputError(
             f"{folder}: found frames of {len(several)} clips ({listed}), expected one (a pattern such as "
-            f"{folder}/{several[0]}####{files[0].suffix} picks one)"
+            f"{folder}/{pattern} picks one)"
         )
     _check_numbers(files)
     return files
@@ -353,7 +355,7 @@ def _numbers(names: Sequence[str]) -> list[int] | None:
     return [int(p[differing[0]]) for p in parts] if len(differing) == 1 else None
 
 
-def several_clips(files: Sequence[Path]) -> list[str]:
+def _several_clips(files: Sequence[Path]) -> list[str]:
     """What the names of different clips in one folder begin with; empty where they are one clip's.
 
     A clip has at least two numbered frames; what counts is the text before the first digit.

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
-from lrhdr.colour import COLORSPACES, conversion_matrix
+from lrhdr.colour import COLORSPACES, to_rec709
 from lrhdr.io.atomic import clear_stale, output_error, write_bytes
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import HdrFrame
@@ -171,11 +171,13 @@ class ReportWriter:
         name = f"frame-{frame.index:06d}"
         side, gain = self.selection.reduce, np.float32(self.clip.gain)
         # Through half floats, as the EXR file: the stated error is then against the file.
-        result = block_mean((self._rec709(frame.radiance) * gain).astype(np.float16).astype(np.float32), side)
+        primaries = self.clip.primaries
+        radiance = to_rec709(frame.radiance, primaries) * gain
+        result = block_mean(radiance.astype(np.float16).astype(np.float32), side)
         votes = None if frame.weights is None else block_mean(frame.weights.transpose(1, 2, 0), side)
         made = [] if frame.candidates is None else list(frame.candidates)[len(frame.window) :]
         first = len(frame.window)
-        others = {f"candidate{first + j}": block_mean(self._rec709(x) * gain, side) for j, x in enumerate(made)}
+        others = {f"candidate{first + j}": block_mean(to_rec709(x, primaries) * gain, side) for j, x in enumerate(made)}
 
         def encode(choice: int) -> bytes:
             precision = FRAME_PRECISIONS[choice]
@@ -188,12 +190,6 @@ class ReportWriter:
 
         write_bytes(self._path(name), self._frames.fit(encode))
         self._abouts[frame.index] = header(unwrap(self._path(name)))["about"]
-
-    def _rec709(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.clip.primaries == "bt709":
-            return rgb
-        matrix = conversion_matrix(self.clip.primaries, "bt709").astype(np.float32)
-        return np.asarray(rgb @ matrix.T, dtype=np.float32)
 
     def finish(self, paths: Mapping[int, Path], progress: Callable[[int, int], None] | None = None) -> Path:
         """Read the files of the run back for the plots, and write the page.

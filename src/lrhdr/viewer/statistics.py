@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrhdr.colour import conversion_matrix
+from lrhdr.colour import to_rec709
 from lrhdr.io.images import read_hdr
 from lrhdr.metrics.temporal import flicker
 
@@ -41,10 +41,7 @@ def read_radiance(path: Path, primaries: str = "bt709") -> NDArray[np.float32]:
     Raises:
         InputError: it cannot be read.
     """
-    image = read_hdr(path)
-    if primaries == "bt709":
-        return image
-    return np.asarray(image @ conversion_matrix(primaries, "bt709").T.astype(np.float32), dtype=np.float32)
+    return to_rec709(read_hdr(path), primaries)
 
 
 def clip_statistics(

@@ -11,10 +11,11 @@ The HDR-video field trains with a simpler noise; it is kept as `noise="field"` s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lrhdr.randomness import numpy_generator
@@ -37,6 +38,8 @@ class CameraConfig:
             frames with exposure <= `field_max_exposure`), or "none".
         field_sigma: standard deviation of the field's noise, in radiance (public training code of the field: 1e-3).
         field_max_exposure: longest relative exposure that gets the field's noise (their code names 1 and 4).
+        bayer: the sensor's noise is that of a colour filter array after bilinear demosaicing: each photosite sees one
+            colour, its neighbours' noise is shared out. The picture itself is demosaiced without loss.
     """
 
     full_well_e: float = 8000.0
@@ -46,6 +49,7 @@ class CameraConfig:
     noise: Literal["sensor", "field", "none"] = "sensor"
     field_sigma: float = 1e-3
     field_max_exposure: float = 4.0
+    bayer: bool = field(default=False, repr=False)  # lrhdr-bench's content hash holds a camera's repr
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -63,20 +67,26 @@ class CameraConfig:
             raise ValueError(f"expected noise 'sensor', 'field' or 'none', found {self.noise!r}")
 
     @classmethod
-    def sample(cls, generator: torch.Generator) -> CameraConfig:
+    def sample(
+        cls, generator: torch.Generator, read_noise_e: tuple[float, float] = (1.0, 6.0), bayer_share: float = 0.0
+    ) -> CameraConfig:
         """Draw a camera between a clean one at base ISO and a phone at high ISO.
 
-        Ranges chosen by us: full well log-uniform in 800..40,000 e (signal-to-noise ratio 29 to 46 dB at saturation),
-        read noise log-uniform in 1..6 e; 8 bits in three of four cases, else 10 or 16.
+        Ranges chosen by us: full well log-uniform in 800..40,000 e (signal-to-noise ratio 29 to 46 dB at saturation);
+        8 bits in three of four cases, else 10 or 16.
 
         Args:
             generator: where the numbers come from.
+            read_noise_e: range of the read noise, drawn log-uniform.
+            bayer_share: share of cameras with a colour filter array.
         """
         rng = numpy_generator(generator)
+        least, most = read_noise_e
         return cls(
             full_well_e=float(math.exp(rng.uniform(math.log(800.0), math.log(40_000.0)))),
-            read_noise_e=float(math.exp(rng.uniform(math.log(1.0), math.log(6.0)))),
+            read_noise_e=float(math.exp(rng.uniform(math.log(least), math.log(most)))),
             bit_depth=int(rng.choice([8, 10, 16], p=[0.75, 0.10, 0.15])),
+            bayer=bayer_share > 0.0 and bool(rng.random() < bayer_share),
         )
 
 
@@ -86,6 +96,21 @@ def _shot_noise(mean_e: Tensor, generator: torch.Generator) -> Tensor:
     few = mean_e < _POISSON_BELOW_E
     counts[few] = torch.poisson(mean_e[few], generator=generator)
     return counts
+
+
+def _demosaic(noise: Tensor) -> Tensor:
+    """Sample (..., 3, H, W) through a Bayer array (red at the top left) and interpolate bilinearly."""
+    height, width = noise.shape[-2:]
+    rows, columns = torch.arange(height) % 2, torch.arange(width) % 2
+    even, odd = (rows == 0).float(), (rows == 1).float()
+    left, right = (columns == 0).float(), (columns == 1).float()
+    sites = torch.stack(
+        (torch.outer(even, left), torch.outer(even, right) + torch.outer(odd, left), torch.outer(odd, right))
+    )
+    cross = torch.tensor([[0.0, 1.0, 0.0], [1.0, 4.0, 1.0], [0.0, 1.0, 0.0]]) / 4.0
+    square = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 4.0
+    seen = F.pad((noise * sites).reshape(-1, 3, height, width), (1, 1, 1, 1), mode="reflect")
+    return F.conv2d(seen, torch.stack((square, cross, square))[:, None], groups=3).reshape(noise.shape)
 
 
 def expose(radiance: Tensor, exposure: Tensor | float, config: CameraConfig, generator: torch.Generator) -> Tensor:
@@ -112,7 +137,10 @@ def expose(radiance: Tensor, exposure: Tensor | float, config: CameraConfig, gen
         # Nothing beyond twice the well can come back below it by chance; the bound keeps suns from overflowing.
         mean_e = (scene * e).clamp_max(2.0) * config.full_well_e
         read = torch.randn(scene.shape, generator=generator) * config.read_noise_e
-        linear = (_shot_noise(mean_e, generator) + read) / config.full_well_e
+        collected = _shot_noise(mean_e, generator) + read
+        if config.bayer:
+            collected = mean_e + _demosaic(collected - mean_e)
+        linear = collected / config.full_well_e
     elif config.noise == "field":
         noise = torch.randn(scene.shape, generator=generator) * config.field_sigma
         linear = (scene + torch.where(e <= config.field_max_exposure, noise, torch.zeros_like(noise))) * e

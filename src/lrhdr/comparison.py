@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lrhdr.baselines import BASELINES
+from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
 from lrhdr.judges import JUDGES, Judge
 from lrhdr.protocols import Display, get_protocol
@@ -136,7 +137,8 @@ def check_comparable(a: Evaluation, b: Evaluation, metrics: Sequence[str]) -> No
     ]
     if any(m in JUDGES and JUDGES[m].light for m in metrics):
         pairs.append(("display", one.get("display", asdict(Display())), other.get("display", asdict(Display()))))
-    pairs += [(name, one.get(name), other.get(name)) for name in ("camera", "seed")]
+    pairs += [(name, one.get(name), other.get(name)) for name in ("seed", "recording")]
+    pairs.append(("camera", _camera(one.get("camera")), _camera(other.get("camera"))))
     for what, first, second in pairs:
         if first != second:
             raise InputError(f"the evaluations differ in their {what}: {_short(first)} and {_short(second)}")
@@ -151,6 +153,11 @@ def check_comparable(a: Evaluation, b: Evaluation, metrics: Sequence[str]) -> No
             same = same and all(math.isclose(x, y, rel_tol=_DATA_TOLERANCE, abs_tol=1e-9) for x, y in means)
         if not same:
             raise InputError(f"the evaluations differ in the data of {name}: {_short(first)} and {_short(second)}")
+
+
+def _camera(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A camera's settings, with the values of today's defaults where an older evaluation has none."""
+    return None if settings is None else asdict(CameraConfig()) | dict(settings)
 
 
 def _named(protocol: Mapping[str, Any]) -> dict[str, Any]:

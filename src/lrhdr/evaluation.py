@@ -25,6 +25,7 @@ from lrhdr.baselines import reference
 from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
 from lrhdr.data.bench import BenchClip
+from lrhdr.data.recording import RecordingConfig
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.interpolate import Interpolator, get_interpolator
 from lrhdr.judges import DEFAULT_METRICS, check_available, choose_metrics
@@ -61,6 +62,7 @@ def evaluate(
     composite: Composite = None,
     stops: Sequence[float | Sequence[float]] = (2.0, 3.0),
     camera: CameraConfig | None = None,
+    recording: RecordingConfig | None = None,
     interpolator: Interpolator | str = DEFAULT_INTERPOLATOR,
     predictions: Mapping[str, Path] | None = None,
     bounds: bool = True,
@@ -89,6 +91,7 @@ def evaluate(
         stops: the alternations to record clips with whose footage is made; recorded clips have their own. A number s
             means two exposures, 0 and s; a sequence means one period of its own stops.
         camera: noise, clipping and bit depth of made footage; the package's default 8-bit camera when not given.
+        recording: noise reduction and codec of made footage, lrhdr-bench's too; none when not given.
         interpolator: name or object, shared by all methods.
         predictions: name to folder of results of other methods; see `lrhdr.predictions`.
         bounds: also score the oracles.
@@ -137,10 +140,11 @@ def evaluate(
         bounds=bounds and bool(methods),
         keep=keep,
     )
-    recording = camera or CameraConfig()
+    sensor = camera or CameraConfig()
     settings = run.settings() | {
         "seed": seed,
-        "camera": asdict(recording),
+        "camera": asdict(sensor),
+        "recording": None if recording is None else asdict(recording),
         "interpolator": between.name,
         "quality": quality,
         "precision": "bf16" if any(tool.precision == "bf16" for tool in (completer, *tools.values())) else "fp32",
@@ -157,7 +161,7 @@ def evaluate(
         label, count = f"{clip.name} ({number} of {len(todo)})", len(schedules(clip, alternations))
         if all((clip.group, clip.name, s) in finished for s in schedules(clip, alternations)):
             continue
-        for position, take in enumerate(takes(clip, alternations, rules, recording, seed, frames)):
+        for position, take in enumerate(takes(clip, alternations, rules, sensor, seed, frames, recording)):
             chosen = [i for i in take.scored if only is None or (take.group, take.clip, take.stops, i) in only]
             if (take.group, take.clip, take.stops) in finished or not chosen:
                 continue

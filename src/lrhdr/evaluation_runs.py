@@ -16,6 +16,7 @@ from typing import Any
 from lrhdr._version import __version__
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError
+from lrhdr.data.recording import RECORDINGS
 from lrhdr.evaluation import Progress, evaluate
 from lrhdr.evaluation_drawing import draw_plots, draw_worst, make_results_folder
 from lrhdr.evaluation_sources import find_source, select
@@ -56,6 +57,7 @@ def score(
     bounds: bool = True,
     frames: int | None = None,
     seed: int = 0,
+    recording: str = "none",
     device: str = "cpu",
     quality: str = "best",
     precision: str = "auto",
@@ -90,6 +92,7 @@ def score(
         bounds: also score the oracles.
         frames: at most this many frames of each clip; None for all.
         seed: of the camera noise.
+        recording: name of `lrhdr.data.recording.RECORDINGS`: what happens to made footage after the sensor.
         device: where to compute.
         quality: of the reconstruction, "best" or "fast", as in `lrhdr reconstruct`.
         precision: of its convolutions, likewise.
@@ -114,6 +117,8 @@ def score(
         raise InputError(f"composite: expected {', '.join(COMPOSITES)}, found {composite!r}")
     if frames is not None and frames < 1:
         raise InputError(f"frames: expected 1 or more, found {frames}")
+    if recording not in RECORDINGS:
+        raise InputError(f"recording: expected {', '.join(RECORDINGS)}, found {recording!r}")
     if worst < 0:
         raise InputError(f"worst: expected 0 or more, found {worst}")
     source = find_source(dataset, data, sets)
@@ -148,6 +153,7 @@ def score(
         "bounds": bounds,
         "frames": frames,
         "seed": seed,
+        "recording": None if recording == "none" else RECORDINGS[recording],
         "device": device,
         "quality": quality,
         "precision": precision,

@@ -140,22 +140,23 @@ class Evaluation:
 
     @classmethod
     def read_json(cls, path: Path | str) -> Evaluation:
-        """Read what `write_json` wrote.
+        """Read what `write_json` wrote: the file, or the folder that `lrhdr evaluate` made.
 
         Raises:
             InputError: missing, not JSON, or not an evaluation.
         """
+        file = Path(path) / "evaluation.json" if Path(path).is_dir() else Path(path)
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(
-                f"{path}: expected the JSON of lrhdr evaluate, found nothing ({error.strerror})"
+                f"{file}: expected the JSON of lrhdr evaluate, found nothing ({error.strerror})"
             ) from error
         except ValueError as error:
-            raise InputError(f"{path}: expected the JSON of lrhdr evaluate, found a damaged file ({error})") from error
+            raise InputError(f"{file}: expected the JSON of lrhdr evaluate, found a damaged file ({error})") from error
         if not isinstance(data, dict):
-            raise InputError(f"{path}: expected the JSON of lrhdr evaluate, found something else")
-        return cls.from_dict(data, str(path))
+            raise InputError(f"{file}: expected the JSON of lrhdr evaluate, found something else")
+        return cls.from_dict(data, str(file))
 
     def means(self) -> list[dict[str, Any]]:
         """Means over frames, one row per set, stops, composite and method, in the order in which they were measured."""

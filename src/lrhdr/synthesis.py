@@ -14,6 +14,7 @@ its tone perturbation is `lrhdr.data.base.perturb_tones`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +42,8 @@ class SynthesisConfig:
             ratios are a few percent off), clipped at three times; the shortest is exact and anchors the scale.
         exposure_error_share: share of clips with such errors.
         camera: a fixed camera, or None to draw one for each clip.
+        read_noise_e: range of the read noise of drawn cameras, electrons.
+        bayer_share: share of drawn cameras with a colour filter array.
         stops: "ours" (1 to 4 stops, mostly 2 and 3) or "field" (2 or 3 stops; three exposures 2 and 2).
         anchoring: "ours" (the fields above) or "field" (`field_scale`; the fields above on scale are not used).
     """
@@ -53,6 +56,8 @@ class SynthesisConfig:
     exposure_error: float = 0.015
     exposure_error_share: float = 0.5
     camera: CameraConfig | None = None
+    read_noise_e: tuple[float, float] = (1.0, 6.0)
+    bayer_share: float = 0.0
     stops: Literal["ours", "field"] = "ours"
     anchoring: Literal["ours", "field"] = "ours"
 
@@ -66,6 +71,9 @@ class SynthesisConfig:
             low, high = getattr(self, name)
             if not 0.0 <= low <= high:
                 raise ValueError(f"{name}: expected 0 <= low <= high, found {(low, high)}")
+        if not 0.0 < self.read_noise_e[0] <= self.read_noise_e[1] or not 0.0 <= self.bayer_share <= 1.0:
+            found = f"{self.read_noise_e} and {self.bayer_share}"
+            raise ValueError(f"expected 0 < least <= most read noise and a bayer_share in [0, 1], found {found}")
         if self.percentile[1] > 100.0 or not 0.0 <= self.low_key_share <= 1.0 or self.exposure_error < 0.0:
             raise ValueError(f"expected percentiles <= 100, low_key_share in [0, 1], exposure_error >= 0: {self}")
 
@@ -173,6 +181,7 @@ def synthesize(
     generator: torch.Generator,
     *,
     metered: Tensor | None = None,
+    order: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Expose an HDR clip.
 
@@ -182,10 +191,11 @@ def synthesize(
         config: how.
         generator: where the numbers come from.
         metered: (3, h, w), the part of the middle frame that sets the field's scale; the whole of it when not given.
+        order: the frames that are taken, one after the other, each with noise of its own; 0 .. T - 1 when not given.
 
     Returns:
-        The LDR clip, (T, 3, H, W), gamma-encoded in [0, 1], and the truth, (T, 3, H, W), linear in [0, 1] with
-        1.0 = saturation of the shortest exposure.
+        The LDR clip, (T, 3, H, W) or as many frames as `order` has, gamma-encoded in [0, 1], and the truth,
+        (T, 3, H, W), linear in [0, 1] with 1.0 = saturation of the shortest exposure.
     """
     if config.anchoring == "field":
         middle = len(hdr_clip) // 2
@@ -193,7 +203,7 @@ def synthesize(
         truth = (hdr_clip * field_scale(reference, schedule.exposure(middle), generator)).clamp(0.0, 1.0)
     else:
         truth = scale_clip(hdr_clip, schedule.ratio, config, generator)
-    camera = config.camera or CameraConfig.sample(generator)
+    camera = config.camera or CameraConfig.sample(generator, config.read_noise_e, config.bayer_share)
     rng = numpy_generator(generator)
     actual = {e: e for e in schedule.relative}
     if rng.random() < config.exposure_error_share:
@@ -201,6 +211,7 @@ def synthesize(
             if e > 1.0:
                 error = config.exposure_error * float(np.clip(rng.standard_normal(), -3.0, 3.0))
                 actual[e] = e * (1.0 + error)
-    exposures = torch.tensor([actual[schedule.exposure(t)] for t in range(len(truth))])
-    ldr = expose(truth, exposures, camera, generator)
+    taken = list(range(len(truth)) if order is None else order)
+    exposures = torch.tensor([actual[schedule.exposure(t)] for t in taken])
+    ldr = expose(truth if order is None else truth[taken], exposures, camera, generator)
     return ldr, truth.clamp(0.0, 1.0)

@@ -18,6 +18,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.bench import BenchClip
 from lrhdr.data.evaluation import EvaluationClip
 from lrhdr.data.labelled import LabelledClip
+from lrhdr.data.recording import RecordingConfig, record
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.protocols import Protocol
 
@@ -75,6 +76,7 @@ def takes(
     camera: CameraConfig,
     seed: int,
     frames: int | None,
+    recording: RecordingConfig | None = None,
 ) -> Iterator[Take]:
     """The takes of a clip.
 
@@ -85,19 +87,25 @@ def takes(
         camera: of the footage that is made; clips of lrhdr-bench have their own.
         seed: of its noise.
         frames: made footage is at most this long; of recorded footage at most this many frames are scored.
+        recording: what happens to made footage after the sensor; nothing when not given.
 
     Yields:
         Takes with at least one scored frame.
 
     Raises:
-        InputError: a clip that is shorter than a period, or of which the protocol scores nothing.
+        InputError: a clip that is shorter than a period, or of which the protocol scores nothing; a recorded clip that
+            is to be recorded again.
     """
     if isinstance(clip, LabelledClip):
+        if recording is not None:
+            raise InputError(
+                f"{clip.group}/{clip.name}: was recorded by a camera; only footage that is made is recorded"
+            )
         yield _recorded(clip, protocol, frames)
         return
     for stops in schedules(clip, alternations):
         alone = len(schedules(clip, alternations)) == 1
-        yield _made(clip, stops, protocol, camera, seed, frames, alone)
+        yield _made(clip, stops, protocol, camera, seed, frames, alone, recording)
 
 
 def folder_label(clip: str, stops: Sequence[float]) -> str:
@@ -127,13 +135,15 @@ def _made(
     seed: int,
     frames: int | None,
     alone: bool,
+    recording: RecordingConfig | None,
 ) -> Take:
     schedule = ExposureSchedule.from_stops(stops)
     truth = clip.hdr[:frames]
     schedule.check_length(len(truth), clip.name)
     recorder = clip.camera if isinstance(clip, BenchClip) else camera
     # The whole clip is recorded, so that the noise of a frame does not depend on how many are asked for.
-    ldr = clip.alternate(schedule, recorder, seed)[: len(truth)]
+    whole = clip.alternate(schedule, recorder, seed)
+    ldr = (whole if recording is None else record(whole, recording))[: len(truth)]
 
     def motion(index: int) -> tuple[Tensor, Tensor] | None:
         if not isinstance(clip, BenchClip) or index < 1:

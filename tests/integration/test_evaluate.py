@@ -11,6 +11,7 @@ from clips import Outcome
 import lrhdr.evaluation_runs as runs
 import trees
 from lrhdr.commands import evaluate as command
+from lrhdr.data.recording import RECORDINGS
 from lrhdr.io.exr import write_exr
 from lrhdr.judges import DEFAULT_METRICS, JUDGES
 from lrhdr.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Display
@@ -21,6 +22,7 @@ FAST = ("--interpolator", "average", "--threads", 1, "--worst", 0, "--no-plots")
 
 def test_choices_are_those_of_the_registries() -> None:
     assert (DEFAULT_PROTOCOL, *PROTOCOLS) == command.PROTOCOLS
+    assert tuple(RECORDINGS) == command.RECORDINGS
     assert tuple(JUDGES) == command.METRICS
     assert command.DEFAULT_METRICS == DEFAULT_METRICS
     assert (Display.peak, Display.pixels_per_degree) == (command.PEAK, command.PIXELS_PER_DEGREE)
@@ -59,6 +61,40 @@ def test_a_published_data_set(lrhdr: Run, data: Path, tmp_path: Path) -> None:
     }
     assert {"psnr_t", "psnr_l", "hdrvdp2"} <= set(written["frames"][0])
     assert not (out / runs.UNFINISHED).exists()
+
+
+def test_made_footage_goes_through_a_codec(lrhdr: Run, tmp_path: Path) -> None:
+    common = (
+        "evaluate",
+        "bench",
+        "--clips",
+        "static-clean-*",
+        "--exposures",
+        2,
+        "--frames",
+        2,
+        "--methods",
+        "completion",
+    )
+    scores = {}
+    for name in ("none", "jpeg"):
+        result = lrhdr(*common, "--metrics", "psnr_t", "--recording", name, "-o", tmp_path / name, *FAST)
+        assert result.status == 0, result.err
+        assert ("made footage is recorded: JPEG of quality 90, 4:2:0" in result.out) == (name == "jpeg")
+        written = json.loads((tmp_path / name / "evaluation.json").read_text())
+        assert (written["settings"]["recording"] or {}).get("codec", "none") == name
+        scores[name] = next(r["psnr_t_all"] for r in written["means"] if r["method"] == "completion")
+    assert scores["jpeg"] < scores["none"] - 1.0
+    assert lrhdr("compare", tmp_path / "none", tmp_path / "none").status == 0
+    result = lrhdr("compare", tmp_path / "none", tmp_path / "jpeg")
+    assert result.status != 0
+    assert "differ in their recording" in result.err
+
+
+def test_recorded_clips_are_not_recorded_again(lrhdr: Run, data: Path, tmp_path: Path) -> None:
+    result = lrhdr("evaluate", data, "-o", tmp_path / "e", "--method", "completion", "--recording", "h264", *FAST)
+    assert result.status != 0
+    assert "was recorded by a camera" in result.err
 
 
 def test_results_of_other_methods(lrhdr: Run, data: Path, tmp_path: Path) -> None:

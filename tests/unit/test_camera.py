@@ -40,6 +40,24 @@ def test_mean_and_variance_of_the_noise_follow_the_model(level: float) -> None:
     assert abs(float(x.var()) / variance - 1) < 5 * math.sqrt(2 / n) + 5 * math.sqrt(1 / (n * mean))
 
 
+def test_a_colour_filter_array_spreads_noise_and_keeps_the_mean() -> None:
+    flat = torch.full((3, 128, 128), 0.3)
+    white, bayer = (
+        expose(flat, 1.0, CameraConfig(bit_depth=0, gamma=1.0, bayer=b), torch_generator(3)) - 0.3
+        for b in (False, True)
+    )
+
+    def neighbours(x: torch.Tensor) -> float:
+        return float((x[..., 1:] * x[..., :-1]).mean() / x.square().mean())
+
+    assert abs(neighbours(white)) < 0.02
+    assert neighbours(bayer) > 0.25
+    assert abs(float(bayer.mean())) < 1e-4
+    assert 0.4 < float(bayer.std() / white.std()) < 0.9
+    # A photosite's own colour is untouched: red at even rows and columns.
+    torch.testing.assert_close(bayer[0, ::2, ::2], white[0, ::2, ::2], atol=1e-6, rtol=0)
+
+
 def test_longer_exposure_gives_the_better_signal() -> None:
     radiance = torch.full((3, 64, 64), 0.05)
     config = CameraConfig(full_well_e=3000, read_noise_e=3, bit_depth=0)

@@ -179,6 +179,29 @@ def test_still_share_stops_the_camera(tree: Path, tmp_path: Path) -> None:
     assert moving(0.0) == 4
 
 
+def test_recorded_samples_show_the_same_scenes(tree: Path, tmp_path: Path) -> None:
+    plain = CachedSamples(build(tree, tmp_path / "plain", count=2, real_video_share=0.0))
+    recorded = CachedSamples(build(tree, tmp_path / "recorded", count=2, real_video_share=0.0, recorded_share=1.0))
+    for i in range(2):
+        assert plain[i].window.shape == recorded[i].window.shape
+        assert not torch.equal(plain[i].window, recorded[i].window)
+        assert "recording" in recorded.tags(i)
+        assert "recording" not in plain.tags(i)
+        ratio = (recorded[i].target / plain[i].target.clamp_min(1e-6))[plain[i].target < 0.9]
+        assert float(ratio.std() / ratio.mean()) < 0.02  # the scale is drawn too
+
+
+def test_cameras_are_drawn_from_the_range_that_is_asked_for(tree: Path, tmp_path: Path) -> None:
+    settings = {"count": 2, "real_video_share": 0.0}
+    samples = [
+        CachedSamples(build(tree, tmp_path / name, read_noise_e=e, bayer_share=share, **settings))
+        for name, e, share in (("a", (1.0, 1.0), 0.0), ("b", (400.0, 400.0), 0.0), ("c", (400.0, 400.0), 1.0))
+    ]
+    assert len({float(s[0].window.std()) for s in samples}) == 3
+    with pytest.raises(InputError, match="read noise"):
+        build(tree, tmp_path / "bad", read_noise_e=(2.0, 1.0), **settings)
+
+
 def test_cache_travels_to_other_processes(cache: Path) -> None:
     samples = CachedSamples(cache)
     first = samples[0]

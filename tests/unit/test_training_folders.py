@@ -266,6 +266,15 @@ def test_folders_are_joined_and_recognised(vimeo: Path, tmp_path: Path):
         open_training_data([str(vimeo), str(cache)], 1, CONFIG)
 
 
+def test_a_folder_that_is_named_twice_is_drawn_from_twice_and_holds_out_the_same_samples(tmp_path: Path):
+    cache = write_cache(tmp_path / "cache")
+    one, two = (open_training_data([str(cache)] * n, 1, CONFIG) for n in (1, 2))
+    assert (len(two), two.held_out) == (2 * len(one), 1)
+    assert equal(one.fixed(0), two.fixed(0))
+    for i in range(len(two)):
+        assert equal(two.draw(i, 16, torch_generator(i)), one.draw(i % len(one), 16, torch_generator(i)))
+
+
 def test_interpolating_beside_the_network_gives_what_the_loader_gives(vimeo: Path, tmp_path: Path):
     base = TrainConfig(
         data=str(vimeo), output=str(tmp_path / "a"), model=TINY, epochs=1, batch=3, crop=16, validation=1,

@@ -10,9 +10,9 @@ from lrhdr.commands.options import Commands, add_command
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = add_command(commands, "compare", run, "Compare two evaluations frame by frame (B minus A).")
-    parser.add_argument("a", metavar="A.json", help="evaluation.json of lrhdr evaluate")
+    parser.add_argument("a", metavar="A", help="evaluation.json of lrhdr evaluate, or its folder")
     parser.add_argument(
-        "b", metavar="B.json", nargs="?", help="another one; without it, --methods names two rows of the first"
+        "b", metavar="B", nargs="?", help="another one; without it, --methods names two rows of the first"
     )
     parser.add_argument(
         "--metric", nargs="+", default=("psnr_t",), metavar="NAME", help="metrics that both have (default: psnr_t)"

@@ -23,6 +23,7 @@ METRICS = (
     *("psnr_t", "ssim_t", "psnr_l", "ssim_l", "ssim_t_gaussian", "ssim_l_gaussian", "pu21_psnr", "pu21_ssim"),
     *("hdrvdp2", "cvvdp", "hdrvqm", "ghosts", "flicker", "still_flicker", "warped_error"),
 )
+RECORDINGS = ("none", "jpeg", "h264", "denoised-h264")
 PEAK, PIXELS_PER_DEGREE, FRAMES_PER_SECOND = 1000.0, 30.0, 24.0
 
 
@@ -49,6 +50,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="alternations of sets: 3 for 0 and 3 EV, or 0,2,4 (default: 2 3)",
     )
     what.add_argument("--seed", type=int, default=0, help="of the camera noise of sets")
+    what.add_argument(
+        "--recording",
+        choices=RECORDINGS,
+        default="none",
+        help="what happens to frames of sets and of bench after the sensor (default: none)",
+    )
 
     method = parser.add_argument_group("methods")
     method.add_argument(

@@ -25,6 +25,18 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--still-share", type=float, default=0.2, help="share of samples from stills whose camera stands still"
     )
+    parser.add_argument(
+        "--recorded-share", type=float, default=0.0, help="share of samples that go through noise reduction and a codec"
+    )
+    parser.add_argument(
+        "--read-noise",
+        type=float,
+        nargs=2,
+        default=(1.0, 6.0),
+        metavar="E",
+        help="least and most read noise, electrons",
+    )
+    parser.add_argument("--bayer-share", type=float, default=0.0, help="share of cameras with a colour filter array")
     parser.add_argument("--interpolator", choices=INTERPOLATORS, default="compact", help="for missing frames")
     parser.add_argument("--workers", type=int, default=1, help="processes")
 
@@ -37,6 +49,8 @@ def run(options: argparse.Namespace) -> None:
 
     names = ("hdr_dir", "video_dir", "out_dir", "count", "seed", "size", "n_exposures", "workers")
     keywords = given(options, *names, "exclude", "real_video_share", "grain_share", "still_share", "interpolator")
+    keywords |= given(options, "recorded_share", "bayer_share")
+    keywords["read_noise_e"] = tuple(options.read_noise)
     set_threads(1)  # as the workers have: on a busy machine two threads wait for each other
     with ProgressDisplay(unit="samples") as progress:
         print(build_cache(**keywords, progress=lambda done, total: progress("synthesize", done, total)))

@@ -168,6 +168,9 @@ def build_cache(
     real_video_share: float = 0.45,
     grain_share: float | None = None,
     still_share: float | None = None,
+    recorded_share: float | None = None,
+    read_noise_e: tuple[float, float] | None = None,
+    bayer_share: float | None = None,
     exclude: Sequence[str] = (),
     interpolator: str | None = None,
     config: GenerationConfig | None = None,
@@ -188,6 +191,9 @@ def build_cache(
         real_video_share: share of samples from video.
         grain_share: share of samples with grain in their truth; `config.detail.grain_share` when not given.
         still_share: share of rendered scenes whose camera stands still; `config.scene.camera`'s when not given.
+        recorded_share: share of samples that go through noise reduction and a codec; `config`'s when not given.
+        read_noise_e: range of the cameras' read noise, electrons; `config.synthesis.read_noise_e` when not given.
+        bayer_share: share of cameras with a colour filter array; `config.synthesis.bayer_share` when not given.
         exclude: shell patterns of source names to leave out.
         interpolator: name of the frozen interpolator; `config.interpolator` when not given.
         config: everything else.
@@ -210,6 +216,12 @@ def build_cache(
         if still_share is not None:
             camera = replace(settings.scene.camera, still_share=still_share)
             settings = replace(settings, scene=replace(settings.scene, camera=camera))
+        if recorded_share is not None:
+            settings = replace(settings, recorded_share=recorded_share)
+        if read_noise_e is not None:
+            settings = replace(settings, synthesis=replace(settings.synthesis, read_noise_e=read_noise_e))
+        if bayer_share is not None:
+            settings = replace(settings, synthesis=replace(settings.synthesis, bayer_share=bayer_share))
         if interpolator is not None:
             settings = replace(settings, interpolator=interpolator)
     except ValueError as error:

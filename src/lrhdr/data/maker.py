@@ -6,7 +6,7 @@ Sample `index` depends on (seed, index) and the configuration only, not on what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample
+from lrhdr.data.recording import RecordingConfig, record, window_order
 from lrhdr.data.sources import HdrLibrary, VideoLibrary, sample_footage
 from lrhdr.detail import DetailConfig, random_detail
 from lrhdr.exposure import ExposureSchedule
@@ -45,6 +46,7 @@ class GenerationConfig:
         linearisation: how ordinary video becomes HDR.
         detail: which clips are sharpened, and get grain, before they are exposed.
         synthesis: exposures and camera.
+        recorded_share: share of the samples whose frames go through a camera's noise reduction and a codec.
         least_contrast: samples whose truth has a smaller standard deviation in the T domain are drawn again.
         least_level: ... or a smaller mean.
         least_detail: ... or a smaller mean difference of neighbouring pixels.
@@ -60,6 +62,7 @@ class GenerationConfig:
     linearisation: LinearisationConfig = field(default_factory=LinearisationConfig)
     detail: DetailConfig = field(default_factory=DetailConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    recorded_share: float = 0.0
     least_contrast: float = 0.05
     least_level: float = 0.12
     least_detail: float = 0.004
@@ -73,8 +76,9 @@ class GenerationConfig:
         if self.size < 16 or self.n_exposures < 2 or self.context < 0:
             found = f"{self.size}, {self.n_exposures}, {self.context}"
             raise ValueError(f"expected size >= 16, n_exposures >= 2, context >= 0, found {found}")
-        if not (0 <= self.real_video_share <= 1 and 0 <= self.layers_on_video_share <= 1):
-            found = f"{self.real_video_share} and {self.layers_on_video_share}"
+        shares = (self.real_video_share, self.layers_on_video_share, self.recorded_share)
+        if not all(0 <= share <= 1 for share in shares):
+            found = ", ".join(f"{share}" for share in shares)
             raise ValueError(f"expected shares in [0, 1], found {found}")
 
 
@@ -147,7 +151,13 @@ class SampleMaker:
         if made is None:
             return None
         clip, sharpened, grain = random_detail(made[0], config.detail, generator)
-        ldr, truth = synthesize(clip, schedule, config.synthesis, generator)
+        recording = None
+        if config.recorded_share > 0.0 and float(torch.rand((), generator=generator)) < config.recorded_share:
+            recording = RecordingConfig.sample(generator)
+        order, before = (None, 0) if recording is None else window_order(n_frames)
+        ldr, truth = synthesize(clip, schedule, config.synthesis, generator, order=order)
+        if recording is not None:
+            ldr = record(ldr, recording)[before : before + n_frames]
         target = _centre_crop(truth[n - 1], config.size)
         tone = mu_law(target)
         detail = float((tone[..., 1:] - tone[..., :-1]).abs().mean())
@@ -159,7 +169,10 @@ class SampleMaker:
         with torch.no_grad():
             interpolated = complete_window(ldr[None], exposures[None], self._interpolator)[0]
         sample = Sample(_centre_crop(ldr, config.size), _centre_crop(interpolated, config.size), exposures, target)
-        return sample, made[1] | {"sharpened": sharpened, "grain": grain, "exposures": exposures.tolist()}
+        tags = {"sharpened": sharpened, "grain": grain, "exposures": exposures.tolist()}
+        if recording is not None:
+            tags["recording"] = asdict(recording)
+        return sample, made[1] | tags
 
     def make(self, index: int) -> tuple[Sample, dict[str, Any]]:
         """Make sample `index`.

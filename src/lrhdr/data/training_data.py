@@ -110,7 +110,8 @@ def open_training_data(folders: Sequence[str], held_out: int, config: SequenceCo
     """Open one or more folders.
 
     Args:
-        folders: sample caches, or folders of Vimeo-90K or MPI-Sintel.
+        folders: sample caches, or folders of Vimeo-90K or MPI-Sintel. One that is named twice is drawn from twice as
+            often.
         held_out: samples for validation, all from the first folder.
         config: what is made of folders of frames; of a cache, only `aligned` matters.
 
@@ -121,8 +122,8 @@ def open_training_data(folders: Sequence[str], held_out: int, config: SequenceCo
         InputError: a folder is missing, is none of these, or holds too little.
     """
     parts: list[TrainingData] = []
-    for position, name in enumerate(folders):
-        root, held = Path(name), held_out if position == 0 else 0
+    for name in folders:
+        root, held = Path(name), held_out if Path(name) == Path(folders[0]) else 0
         if (root / "manifest.json").is_file():
             parts.append(CacheData(root, held, aligned=config.aligned))
         elif Vimeo90K.is_at(root):

@@ -252,7 +252,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "exr_clips": (4, ()),
     "stills": (4, ("delivery", "exr_clips", "sdr")),
     "videos": (4, ("delivery", "sdr")),
-    "run_options": (4, ("pipeline",)),
+    "run_options": (4, ("backends", "pipeline")),
     "encode_runs": (4, ("delivery", "exr_clips", "run_options", "run_videos")),
     "run_videos": (4, ("delivery", "run_options", "videos")),
     "viewer": (4, ()),

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from lrhdr.nn.precision import bf16_is_fast
 BACKENDS = ("torch", "onnx", "compile")
 QUALITIES = ("best", "fast")
 PRECISIONS = ("auto", *streaming.PRECISIONS)
+
+_COMPILER = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")  # what torch.compile looks for
 
 Notify = Callable[[str], None]
 
@@ -144,7 +147,7 @@ class TorchMethod:
 
     def __init__(self, model: LRHDR, device: torch.device, *, compiled: bool, half: bool) -> None:
         if compiled and device.type == "cpu" and not find_compiler():
-            raise InputError("backend compile: found no C++ compiler (g++, clang++ or CXX), expected one")
+            raise InputError(f"backend compile: found no C++ compiler ({_COMPILER}, or CXX), expected one")
         self.config = model.config
         self.MULTIPLE = model.MULTIPLE
         self._device = device
@@ -176,8 +179,15 @@ class TorchMethod:
         return output
 
     def _call(self, arguments: tuple[Tensor | None, ...], maps: bool) -> BackendOutput:
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._half):
-            output = self._run(*arguments)
+        try:
+            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._half):
+                output = self._run(*arguments)
+        except RuntimeError as error:
+            # The class is known by its name: importing it would import the compiler.
+            if self._lock is None or type(error).__name__ != "BackendCompilerFailed":
+                raise
+            reason = " ".join(str(error).split())
+            raise InputError(f"backend compile: the compiler failed ({reason[:300]})") from None
         if not maps:
             return BackendOutput(output.hdr, None, None)
         return BackendOutput(output.hdr, output.weights, output.candidates)
@@ -199,10 +209,16 @@ class OnnxMethod:
         self.config: LRHDRConfig = model.config
         self.MULTIPLE = model.MULTIPLE
         path = cached_onnx(model)
-        if not path.is_file():
+        there = path.is_file()
+        if there:
+            try:
+                self._session = open_session(path, threads)
+            except InputError:  # damaged: the cache may be made again at any time
+                there = False
+        if not there:
             notify("backend onnx: exporting the network, once for these weights")
             export_onnx(model, path)
-        self._session = open_session(path, threads)
+            self._session = open_session(path, threads)
 
     def __call__(
         self,
@@ -235,8 +251,4 @@ def cached_onnx(model: nn.Module) -> Path:
 def find_compiler() -> str | None:
     """The C++ compiler that torch.compile would call; None where there is none."""
     own = os.environ.get("CXX")
-    for name in (own,) if own else ("g++", "clang++", "c++", "cl"):
-        found = shutil.which(name)
-        if found:
-            return found
-    return None
+    return shutil.which(own or _COMPILER)

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from lrhdr._version import __version__
-from lrhdr.batch_manifest import BatchClip
+from lrhdr.batch_manifest import FILES, BatchClip
 from lrhdr.batch_tasks import JOIN, PREPARE, SHARD, Done, Failure, Task
 from lrhdr.batch_workers import Engine, Event
-from lrhdr.checks import InputError
+from lrhdr.checks import InputError, LrhdrError
 from lrhdr.delivery import Progress
 from lrhdr.io.atomic import output_error
-from lrhdr.io.sources import open_frames
+from lrhdr.io.metadata import EXPOSURES_FILE
+from lrhdr.io.sources import input_files, open_frames
 from lrhdr.ledger import Ledger
 from lrhdr.run_options import parse_range
-from lrhdr.shards import WHOLE_CLIP, remaining
+from lrhdr.shards import WHOLE_CLIP, check_size, remaining
 
 LEDGER = "batch.jsonl"
 SHARD_FRAMES = 64
@@ -58,7 +59,7 @@ class ClipState:
 
     clip: BatchClip
     wanted: range = range(0)
-    stamp: tuple[int, ...] = ()
+    stamp: str = ""
     todo: list[range] = field(default_factory=list)
     joined: bool = True
     failure: str | None = None
@@ -116,12 +117,9 @@ def survey(clips: Sequence[BatchClip]) -> list[ClipState]:
     def open_one(clip: BatchClip) -> ClipState:
         try:
             count = open_frames(clip.input).n_frames
-            wanted = parse_range(clip.options.frames, count)
-            path = Path(clip.input)
-            about = path.stat() if path.is_file() else None
-        except (InputError, OSError) as error:
+            return ClipState(clip, parse_range(clip.options.frames, count), _stamp(clip, count))
+        except (LrhdrError, OSError, ValueError) as error:
             return ClipState(clip, failure=" ".join(str(error).split()))
-        return ClipState(clip, wanted, (count,) if about is None else (count, about.st_size, about.st_mtime_ns))
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(open_one, clips))
@@ -149,13 +147,39 @@ def find_todo(states: Iterable[ClipState], entries: Iterable[dict[str, Any]], si
         if state.failure is not None:
             continue
         files = state.clip.files
-        there = {path.name for path in files.existing()}
-        whole = [part for part in done.get(state.frames_key, ()) if all(files.path(i).name in there for i in part)]
+        try:
+            # A power cut can leave files whose names are on the disk and whose contents are not.
+            there = {path for path in files.existing() if path.stat().st_size > 0}
+        except OSError as error:
+            state.failure = f"{files.folder}: cannot be read ({error.strerror or error})"
+            continue
+        expected = (files.path, files.layers_path) if state.clip.options.aov else (files.path,)
+        whole = [
+            part for part in done.get(state.frames_key, ()) if all(path(i) in there for path in expected for i in part)
+        ]
         state.todo = remaining(state.wanted, whole, size)
         state.finished = len(state.wanted) - sum(map(len, state.todo))
-        made = [getattr(state.clip.options, key) for key in WHOLE_CLIP]
-        there_too = all(Path(place).exists() for place in made if place)
+        made = [_result(key, getattr(state.clip.options, key)) for key in WHOLE_CLIP]
+        there_too = all(place.exists() for place in made if place is not None)
         state.joined = not state.asks_for_more or (not state.todo and there_too and state.join_key in joined)
+
+
+def _stamp(clip: BatchClip, count: int) -> str:
+    """What tells a clip's input, and the files that its options name, from others that lie there later."""
+    files = set(input_files(clip.input))
+    if Path(clip.input).is_dir():
+        files |= {p for p in Path(clip.input).iterdir() if p.name.lower() == EXPOSURES_FILE.lower()}
+    named = (getattr(clip.options, key) for key in FILES if key != "sidecar")  # a sidecar is written by the run itself
+    files |= {Path(value) for value in named if value}
+    about = [(str(p), s.st_size, s.st_mtime_ns) for p in sorted(files) if p.is_file() for s in [p.stat()]]
+    return _digest(count, about)
+
+
+def _result(key: str, place: str | None) -> Path | None:
+    """What must be there where something is made of all frames."""
+    if not place:
+        return None
+    return Path(place) / "index.html" if key == "report" else Path(place)
 
 
 def run_batch(
@@ -193,6 +217,7 @@ def run_batch(
     """
     if retries < 0:
         raise InputError(f"retries: expected 0 or more, found {retries}")
+    check_size(shard_frames)
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -339,4 +364,7 @@ def _digest(*parts: Any) -> str:
 
 def with_one_thread(clips: Sequence[BatchClip]) -> tuple[BatchClip, ...]:
     """Clips whose workers compute in one thread each, unless they say otherwise."""
-    return tuple(replace(c, options=replace(c.options, threads=c.options.threads or 1)) for c in clips)
+    return tuple(
+        replace(c, options=replace(c.options, threads=1 if c.options.threads is None else c.options.threads))
+        for c in clips
+    )

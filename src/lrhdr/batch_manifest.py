@@ -40,7 +40,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".m
 _PATTERN = re.compile(r"%\d*d|[#@]+")
 _OPTIONS = {field.name for field in fields(RunOptions)} - {"name", "overwrite"}
 _SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_FILES = ("crf", "sidecar", "weights", "look")
+FILES = ("crf", "sidecar", "weights", "look")
 """Options that may name a file."""
 
 
@@ -90,18 +90,23 @@ def read_clips(source: str, output: str, defaults: RunOptions) -> tuple[BatchCli
             raise InputError(f"{path}: found no clip, expected at least one")
     else:
         clips = [
-            _clip({"input": str(p)}, str(p), Path(), output, defaults) for p in (_folder(path) or [path])
+            _clip({"input": str(p)}, str(p), Path(), output, defaults) for p in (_folder(path, output) or [path])
         ]  # anything that is no folder of clips is one clip, or a mistake that opening it will name
     _check_distinct(clips)
     return tuple(clips)
 
 
-def _folder(folder: Path) -> list[Path]:
-    """Clips in a folder; none if it is not a folder, or is a clip itself."""
+def _folder(folder: Path, output: str) -> list[Path]:
+    """Clips in a folder; none if it is not a folder, or is a clip itself. Results, at `output` too, are none."""
     if not folder.is_dir():
         return []
     visible = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural_key)
-    clips = [p for p in visible if (p.is_dir() and not _is_result(p)) or p.suffix.lower() in VIDEO_SUFFIXES]
+    results = Path(output).resolve()
+    clips = [
+        p
+        for p in visible
+        if (p.is_dir() and not _is_result(p) and p.resolve() != results) or p.suffix.lower() in VIDEO_SUFFIXES
+    ]
     if clips and any(p.is_file() for p in visible):
         try:
             open_frames(folder)
@@ -127,7 +132,7 @@ def _read_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     }  # fmt: skip
     try:
         found = readers[path.suffix.lower()](text)
-    except (ValueError, csv.Error) as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         raise InputError(f"{path}: not a readable manifest ({error})") from error
     for number, row in found:
         if not isinstance(row, dict):
@@ -137,6 +142,10 @@ def _read_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def _csv(text: str) -> list[tuple[int, Any]]:
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
+    columns = [name.strip().replace("-", "_") for name in reader.fieldnames or ()]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise ValueError(f"expected every column once, found {', '.join(twice)} twice")
     rows = []
     for number, row in enumerate(reader, 1):
         if None in row or None in row.values():
@@ -186,13 +195,18 @@ def _clip(row: Mapping[str, Any], where: str, base: Path, output: str, defaults:
     typed = {key: _typed(key, value, where) for key, value in values.items()}
     if typed.keys() & {"exposures", "stops"}:  # one of them in a row replaces either among the defaults
         typed = {"exposures": None, "stops": None, **typed}
-    options = replace(defaults, **typed, name=name, overwrite=False)
+    try:
+        options = replace(defaults, **typed, name=name, overwrite=False)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     folder = Path(_absolute(Path(output) / name))
-    changes: dict[str, Any] = {key: _file(typed, key, options, base, name) for key in _FILES}
+    changes: dict[str, Any] = {key: _file(typed, key, options, base, name) for key in FILES}
     for key in WHOLE_CLIP:
         value = getattr(options, key)
         if value:
             changes[key] = _absolute(folder / value.replace("{name}", name))
+        elif value == "" and key == "report":
+            changes[key] = _absolute(folder / "report")
     return BatchClip(name, str(place), str(folder), replace(options, **changes))
 
 
@@ -223,6 +237,8 @@ def _typed(key: str, value: Any, where: str) -> Any:
             if isinstance(value, str | int | float) and not isinstance(value, bool):
                 return str(value)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            if kind is int and isinstance(value, float) and not value.is_integer():
+                raise ValueError
             return kind(value)
     except (KeyError, ValueError, AttributeError):
         pass

@@ -7,6 +7,7 @@ batch counts and records them. All nodes must see the same files under the same 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import socket
 import time
@@ -43,6 +44,8 @@ class RayEngine:
             ray: Any = importlib.import_module("ray")
         except ImportError:
             raise InputError("engine ray: Ray is not installed: pip install 'lrhdr[cluster]'") from None
+        if not (0.0 <= cpus < math.inf and 0.0 <= gpus < math.inf):
+            raise InputError(f"engine ray: expected cores and GPUs of a task from 0, found {cpus:g} and {gpus:g}")
         if address is not None:
             check_reachable(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -65,7 +68,7 @@ class RayEngine:
                 f"engine ray: a task asks for {cpus:g} cores and {gpus:g} GPUs, but the cluster has "
                 f"{found.get('CPU', 0):g} and {found.get('GPU', 0):g}"
             )
-        self._board: Any = ray.remote(num_cpus=0)(_Board).remote()
+        self._board: Any = self._new_board()
         self._run = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, scheduling_strategy="SPREAD")(_perform)
         self._under_way: dict[Any, Task] = {}
         self._looked = 0.0
@@ -93,7 +96,10 @@ class RayEngine:
             found.append(Event(task.number, worker, outcome=outcome))
         if time.monotonic() - self._looked > _BOARD_SECONDS:
             self._looked = time.monotonic()
-            news: dict[int, int] = self._ray.get(self._board.read.remote())
+            try:
+                news: dict[int, int] = self._ray.get(self._board.read.remote())
+            except self._ray.exceptions.RayError:  # its node died, and what it said of progress with it
+                news, self._board = {}, self._new_board()
             found += [Event(number, "ray", frames) for number, frames in news.items()]
         return found
 
@@ -102,6 +108,9 @@ class RayEngine:
         for reference in self._under_way:
             self._ray.cancel(reference, force=True)
         self._ray.shutdown()
+
+    def _new_board(self) -> Any:
+        return self._ray.remote(num_cpus=0)(_Board).remote()
 
     def _slots(self) -> int:
         found = self._ray.cluster_resources()

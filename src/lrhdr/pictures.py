@@ -144,7 +144,7 @@ def preview_exposure(radiances: Iterable[NDArray[np.floating[Any]]]) -> float:
     for radiance in radiances:
         luminance = radiance.astype(np.float32) @ _LUMINANCE_709
         # Below 2^-14 lies the noise of any camera; counting its exact depth would let black borders set the exposure.
-        lit = luminance[luminance > 2.0**-14]
+        lit = luminance[(luminance > 2.0**-14) & np.isfinite(luminance)]
         total += float(np.log2(lit, dtype=np.float64).sum())
         count += lit.size
     if not count:

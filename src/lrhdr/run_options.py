@@ -6,12 +6,27 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from lrhdr.backends import BACKENDS, PRECISIONS, QUALITIES
 from lrhdr.checks import InputError
+from lrhdr.colour import CHROMATICITIES, COLORSPACES
 from lrhdr.display_light import REFERENCE_WHITE
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.metadata import parse_exposure_list, parse_stops
 from lrhdr.io.sources import FrameSource
 from lrhdr.pipeline import NETWORK
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "scale": ("shortest", "scene"),
+    "compression": ("zip", "piz", "dwaa", "none"),
+    "primaries": tuple(CHROMATICITIES),
+    "colorspace": tuple(COLORSPACES),
+    "backend": BACKENDS,
+    "quality": QUALITIES,
+    "precision": PRECISIONS,
+    "anchor": ("short", "middle", "long"),
+    "codec": ("hevc", "av1"),
+}
+"""Options with few values, and these."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,17 @@ class RunOptions:
     sheet: str | None = None
     report: str | None = None
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what has few values; the rest depends on the clip.
+
+        Raises:
+            InputError: a value that is none of them.
+        """
+        for name, values in CHOICES.items():
+            found = getattr(self, name)
+            if found is not None and found not in values:
+                raise InputError(f"{name.replace('_', ' ')}: expected {', '.join(values)}, found {found!r}")
 
 
 def find_schedule(source: FrameSource, source_path: str, options: RunOptions) -> ExposureSchedule:

@@ -22,6 +22,16 @@ _SWITCHES = {"inspect": "no-inspect", "audio": "no-audio"}
 """Switches that are on unless the command line says no."""
 
 
+def check_size(size: int) -> None:
+    """Check the size of shards.
+
+    Raises:
+        InputError: below 1 frame.
+    """
+    if size < 1:
+        raise InputError(f"shard frames: expected 1 or more, found {size}")
+
+
 def split(wanted: range, size: int) -> list[range]:
     """Cut a range of frames into shards.
 
@@ -32,8 +42,7 @@ def split(wanted: range, size: int) -> list[range]:
     Raises:
         InputError: a size below 1.
     """
-    if size < 1:
-        raise InputError(f"shard frames: expected 1 or more, found {size}")
+    check_size(size)
     return [range(first, min(first + size, wanted.stop)) for first in range(wanted.start, wanted.stop, size)]
 
 

@@ -218,7 +218,7 @@ def test_ray_makes_the_same_frames_and_a_killed_task_is_tried_again(folder: Path
     from lrhdr.batch_ray import RayEngine
 
     class Murderous(RayEngine):
-        """Stops the first shard by force, as a node that goes away does."""
+        """Stops the first shard by force, and kills what keeps the progress, as a node that goes away does."""
 
         murdered = 0
 
@@ -226,6 +226,7 @@ def test_ray_makes_the_same_frames_and_a_killed_task_is_tried_again(folder: Path
             super().submit(task)
             if task.kind == SHARD and not self.murdered:
                 self.murdered += 1
+                self._ray.kill(self._board)
                 self._ray.cancel(next(r for r, t in self._under_way.items() if t is task), force=True)
 
     made: list[Murderous] = []

@@ -244,6 +244,20 @@ def test_find_compiler_takes_cxx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert backends.find_compiler() == str(own)
 
 
+def test_a_compiler_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BackendCompilerFailed(RuntimeError):
+        pass
+
+    def fails(*_: object, **__: object) -> None:
+        raise BackendCompilerFailed("no\nheaders")
+
+    monkeypatch.setattr(backends, "find_compiler", lambda: "g++")
+    monkeypatch.setattr(torch, "compile", lambda *_args, **_kwargs: fails)
+    method = prepare(network(), BackendChoice("compile"), CPU)
+    with pytest.raises(InputError, match=r"backend compile: the compiler failed \(no headers\)"):
+        method(*window(2, 32, 32))
+
+
 def test_copies_on_a_cpu_move_nothing() -> None:
     copies, x = DeviceCopies(CPU), torch.rand(3)
     assert copies.upload(x) is x
@@ -290,6 +304,10 @@ def test_onnx_agrees_with_the_network_at_any_size(
         assert (mu_law(got.hdr) - mu_law(expected.hdr)).abs().max() < 1e-3
     prepare(model, BackendChoice("onnx"), CPU, notify=said.append)
     assert len(said) == 1  # the second time it is there
+    path.write_bytes(b"")
+    again = prepare(model, BackendChoice("onnx"), CPU, notify=said.append)
+    assert len(said) == 2  # damaged: made again
+    assert torch.equal(again(*inputs).hdr, got.hdr)
 
 
 def test_frames_that_are_on_the_device_are_not_pinned() -> None:

@@ -50,10 +50,13 @@ class Stage:
 
 
 def pretend(task: Task) -> Done:
-    """Frames as empty files, under their names."""
+    """Frames as small files, under their names."""
     for i in task.part:
         task.clip.files.path(i).parent.mkdir(parents=True, exist_ok=True)
-        task.clip.files.path(i).write_bytes(b"")
+        task.clip.files.path(i).write_bytes(b"frame")
+        if task.clip.options.aov:
+            task.clip.files.layers_path(i).parent.mkdir(exist_ok=True)
+            task.clip.files.layers_path(i).write_bytes(b"layers")
     for place in (task.clip.options.hdr10,) if task.kind == JOIN else ():
         Path(str(place)).write_bytes(b"")
     return Done(written=len(task.part), seconds=0.1)
@@ -110,6 +113,61 @@ def test_a_finished_batch_has_nothing_to_do_and_a_lost_frame_costs_its_shard(cli
     video = Stage(pretend)
     go(clips, video)
     assert kinds(video) == ["c1, join"]
+
+
+def test_frames_that_lost_their_contents_or_their_layers_are_done_again(clips: tuple[BatchClip, ...]) -> None:
+    clips = (replace(clips[0], options=replace(clips[0].options, aov="votes")),)
+    go(clips, Stage(pretend))
+    clips[0].files.path(1).write_bytes(b"")  # as a power cut leaves it
+    stage = Stage(pretend)
+    go(clips, stage)
+    assert [task.part for task in stage.done if task.kind == SHARD] == [range(2)]
+    clips[0].files.layers_path(2).unlink()
+    stage = Stage(pretend)
+    go(clips, stage)
+    assert [task.part for task in stage.done if task.kind == SHARD] == [range(2, 4)]
+
+
+def test_other_pictures_or_weights_under_the_same_names_are_done_anew(
+    clips: tuple[BatchClip, ...], tmp_path: Path
+) -> None:
+    weights = tmp_path / "own.safetensors"
+    weights.write_bytes(b"one")
+    clips = (replace(clips[0], options=replace(clips[0].options, weights=str(weights))),)
+    go(clips, Stage(pretend))
+    assert go(clips, Stage(pretend)).written == 0
+    write_png(next(Path(clips[0].input).glob("*.png")), np.full((4, 4, 3), 7, np.uint8))
+    assert go(clips, Stage(pretend)).written == 5
+    assert go(clips, Stage(pretend)).written == 0
+    weights.write_bytes(b"another")
+    assert go(clips, Stage(pretend)).written == 5
+    (Path(clips[0].input) / "exposures.TXT").write_text("0\n3\n")
+    assert go(clips, Stage(pretend)).written == 5
+
+
+def test_a_report_that_was_deleted_is_made_again(clips: tuple[BatchClip, ...]) -> None:
+    report = Path(clips[0].output) / "report"
+    clips = (replace(clips[0], options=replace(clips[0].options, hdr10=None, report=str(report))),)
+
+    def answer(task: Task) -> Done:
+        if task.kind == JOIN:
+            report.mkdir(exist_ok=True)
+            (report / "index.html").write_text("page")
+        return pretend(task)
+
+    go(clips, Stage(answer))
+    (report / "index.html").unlink()
+    stage = Stage(answer)
+    go(clips, stage)
+    assert kinds(stage) == ["c0, join"]
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_no_other(clips: tuple[BatchClip, ...]) -> None:
+    long = replace(clips[0], output=str(Path(clips[0].output).parent / ("x" * 300)))
+    result = go((long, clips[1]), Stage(pretend))
+    assert set(result.failed) == {long.name}
+    assert "name too long" in result.failed[long.name].lower()
+    assert result.written == 3
 
 
 def test_other_options_or_another_input_are_done_anew(clips: tuple[BatchClip, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from lrhdr.batch_manifest import BatchClip, read_clips
 from lrhdr.checks import InputError
 from lrhdr.cli import build_parser
+from lrhdr.commands.reconstruct import add_run_options
 from lrhdr.io.images import write_png
-from lrhdr.run_options import RunOptions
+from lrhdr.run_options import CHOICES, RunOptions
 from lrhdr.shards import command, remaining, shard_options, split
 
 ROWS = [
@@ -86,6 +88,12 @@ def test_files_of_a_row_lie_beside_the_manifest(tmp_path: Path) -> None:
         ("c.csv", "input,name\na,x\nb,X\n", "expected different names"),
         ("c.csv", "input,hdr10\na,/v.mp4\nb,/v.mp4\n", "/v.mp4: asked for by"),
         ("c.csv", "input,overwrite\na,yes\n", "unknown overwrite"),
+        ("c.csv", 'input,stops,stops\na,"0,3","0,2"\n', "expected every column once, found stops twice"),
+        ("c.json", '[{"input": "a", "scale": "Scene"}]', "clip 1: scale: expected shortest, scene, found 'Scene'"),
+        ("c.json", '[{"input": "a", "colorspace": "rec2020"}]', "clip 1: colorspace: expected lin_rec709, "),
+        ("c.json", '[{"input": "a", "compression": "zipp"}]', "clip 1: compression: expected zip, "),
+        ("c.json", '[{"input": "a", "threads": 2.7}]', "clip 1: threads: expected int, found 2.7"),
+        ("c.json", "[" * 100_000, "not a readable manifest"),
     ],
 )
 def test_manifests_that_make_no_sense(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -93,6 +101,18 @@ def test_manifests_that_make_no_sense(tmp_path: Path, name: str, text: str, mess
         clips_of(tmp_path, name, text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_choices_are_those_of_the_command_line() -> None:
+    parser = argparse.ArgumentParser()
+    add_run_options(parser)
+    typed = {a.dest: tuple(a.choices) for a in parser._actions if a.choices and a.dest in CHOICES}
+    assert {name: set(values) for name, values in typed.items()} == {n: set(v) for n, v in CHOICES.items()}
+
+
+def test_a_report_of_a_row_lies_in_its_folder(tmp_path: Path) -> None:
+    (clip,) = clips_of(tmp_path, "c.json", '[{"input": "a", "report": true}]')
+    assert clip.options.report == str(Path(clip.output) / "report")
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
@@ -117,6 +137,10 @@ def test_a_folder_of_clips_and_one_that_is_a_clip(tmp_path: Path) -> None:
     assert one.input == str(root / "clip2")
     (video,) = read_clips(str(root / "walk.MP4"), str(tmp_path / "out"), RunOptions())
     assert video.name == "walk"
+    (root / "out" / "deeper").mkdir(parents=True)
+    write_png(root / "out" / "deeper" / "x.png", np.zeros((4, 4, 3), np.uint8))
+    found = read_clips(str(root), str(root / "out"), RunOptions())
+    assert [clip.name for clip in found] == ["clip2", "clip10", "walk"]  # results are no footage
     (pattern,) = read_clips(str(root / "shot.%04d.png"), str(tmp_path / "out"), RunOptions())
     assert pattern.name == "shot"
 

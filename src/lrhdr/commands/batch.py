@@ -58,11 +58,12 @@ def run(options: argparse.Namespace) -> None:
     from lrhdr.ledger import read_ledger
     from lrhdr.progress import ProgressDisplay
     from lrhdr.run_options import RunOptions
-    from lrhdr.shards import command, shard_options
+    from lrhdr.shards import check_size, command, shard_options
     from lrhdr.workers import free_cores
 
     values = {k: v for k, v in vars(options).items() if k not in ("command", "run", "input", "output", *_OWN)}
     clips = with_one_thread(read_clips(options.input, options.output, RunOptions(**values)))
+    check_size(options.shard_frames)
     if options.workers is not None and options.workers < 1:
         raise InputError(f"workers: expected 1 or more, found {options.workers}")
     workers = options.workers or free_cores()
@@ -92,7 +93,9 @@ def run(options: argparse.Namespace) -> None:
         failed = result.failed
     if options.dry_run or options.prepare:
         states = survey(clips)
-        find_todo(states, read_ledger(Path(options.output) / LEDGER), options.shard_frames)
+        # --overwrite throws away what earlier runs made; a run that prepared has done so already.
+        entries = () if options.overwrite and options.dry_run else read_ledger(Path(options.output) / LEDGER)
+        find_todo(states, entries, options.shard_frames)
         if options.dry_run:
             failed = {state.clip.name: state.failure for state in states if state.failure is not None}
         left = [(state.clip, part) for state in states if state.failure is None and state.clip.name not in failed

@@ -37,11 +37,18 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from lrhdr.cache import cache_dir, cached_interpolators, interpolator_file
+    from lrhdr.checks import LrhdrError
     from lrhdr.interpolator_weights import describe_cached, fetch_rife, import_film, import_rife
 
     if options.action == "list":
         names = cached_interpolators()
-        print("\n".join(describe_cached(interpolator_file(name)) for name in names) or f"{cache_dir()}: no weights yet")
+        for name in names:
+            try:
+                print(describe_cached(interpolator_file(name)))
+            except LrhdrError as error:
+                print(f"{name}: {error}")
+        if not names:
+            print(f"{cache_dir()}: no weights yet")
         return
     if options.action == "fetch":
         path = fetch_rife()

@@ -136,7 +136,7 @@ def read_stored(path: Path) -> tuple[StoredRecord, dict[str, Tensor]]:
         raise WeightsError(
             f"{path}: no record in the file's metadata, expected a file made by 'lrhdr weights'"
         ) from None
-    except (OSError, SafetensorError, json.JSONDecodeError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path}: not a readable weights file ({error}); remove it and make it again") from None
     return record, tensors
 

@@ -141,6 +141,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = temporary_name(target)
     try:
         yield temporary
+        _flush(temporary)
         temporary.replace(target)
     except BaseException as error:
         with suppress(OSError):
@@ -148,6 +149,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise output_error(target, error) from error
         raise
+
+
+def _flush(file: Path) -> None:
+    """Bring a file to the disk: a power cut after the rename must not leave a name without its contents."""
+    if file.is_file():
+        with file.open("r+b") as open_file:
+            os.fsync(open_file.fileno())
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:

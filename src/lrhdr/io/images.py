@@ -247,6 +247,11 @@ def _open(file: Path) -> Any:
     """Open a file with OpenImageIO after the checks that it does not make itself."""
     if not file.is_file():
         raise InputError(f"{file}: expected an image file, found {'a folder' if file.is_dir() else 'nothing'}")
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(file).decode("utf-8", "replace")
+        raise InputError(f"{shown}: expected a name in UTF-8, found other bytes; rename it") from None
     suffix = file.suffix.lower()
     if suffix not in FRAME_SUFFIXES:
         raise InputError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -60,12 +61,12 @@ def read_torchscript(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             (pickled,) = [n for n in archive.namelist() if PurePosixPath(n).name == "data.pkl" and n.count("/") == 1]
             with archive.open(pickled) as stream:
                 tree = _Unpickler(stream, archive, pickled.removesuffix("data.pkl")).load()
+        return dict(_tensors(tree, ""))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError, TypeError, RuntimeError,
-            IndexError, OverflowError, MemoryError, NotImplementedError, pickle.UnpicklingError) as error:  # fmt: skip
+            IndexError, OverflowError, MemoryError, zlib.error, pickle.UnpicklingError) as error:  # fmt: skip
         raise InputError(f"{file}: expected a TorchScript archive, found one that cannot be read ({error})") from None
-    return dict(_tensors(tree, ""))
 
 
 class _Module:

@@ -8,6 +8,7 @@ links that lead out of it are passed over.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +71,7 @@ class Sequence:
         self.record = self._record()
         self.schedule = self._schedule()
         layers = {_number(p): p for p in self._files(self.root / "aov") if self.inside(p)}
-        start = int(self.record.get("start_number", 0)) if self.schedule else 0
+        start = _whole(self.record.get("start_number")) if self.schedule else 0
         numbers = [_number(p) for p in files]
         if None in numbers or len(set(numbers)) < len(files):
             numbers, start = list(range(len(files))), 0
@@ -151,7 +152,7 @@ class Sequence:
                     about["window"] = [part.start + i for i in window]
                     about["exposures"] = list(exposures)
             frames.append(about)
-        method = self.record.get("weights") or self.record.get("method") or ""
+        method = str(self.record.get("weights") or self.record.get("method") or "")
         count = len(frames)
         head = f"{count} frame{'s' if count != 1 else ''} of {width} x {height}"
         attributes = read_exr_header(self.frames[0].path) if self.frames[0].path.suffix.lower() == ".exr" else {}
@@ -165,7 +166,7 @@ class Sequence:
             **common(self.root.name, ", ".join(x for x in (head, method) if x), "view", (height, width), [first]),
             "served": True,
             "scale": SCALES.get(scale, ""),
-            "gain": float(attributes.get("lrhdr:saturation", 1.0)),
+            "gain": _positive(attributes.get("lrhdr:saturation")),
             "rate": _rate(self.record.get("fps")),
             "total": count,
             "sampled": False,
@@ -230,7 +231,7 @@ class Sequence:
         path = self._record_path()
         if self.schedule is None or path is None:
             return ()
-        total = max(int(self.record.get("n_frames", 0)), max(self._by_index) + 1)
+        total = max(_whole(self.record.get("n_frames")), max(self._by_index) + 1)
         try:
             facts = read_sidecar(path)
         except InputError:  # a record without them, of an older version
@@ -239,6 +240,8 @@ class Sequence:
         return (*parts[:-1], replace(parts[-1], stop=max(parts[-1].stop, total)))
 
     def _open(self, path: Path) -> tuple[Any, list[str]]:
+        if not path.exists():
+            raise InputError(f"{path.name}: is not there any more")
         if not self.inside(path):
             raise InputError(f"{path}: expected a file in {self.root}, found one outside")
         image = oiio.ImageInput.open(str(path))
@@ -289,7 +292,22 @@ def _ordered(names: set[str]) -> tuple[str, ...]:
 
 def _number(path: Path) -> int | None:
     match = re.search(r"(\d+)$", path.stem)
-    return int(match[1]) if match else None
+    # A page counts in floating point: numbers of more digits than these count as none.
+    return int(match[1]) if match and len(match[1]) <= 15 else None
+
+
+def _whole(value: Any) -> int:
+    """A whole number of a record; 0 where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _positive(value: Any) -> float:
+    """A number of a file's header; 1.0 where it is none, or not above 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 1.0
+    return number if 0.0 < number < math.inf else 1.0
 
 
 def _rate(text: Any) -> float:

@@ -28,7 +28,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-_DATA = re.compile(r"/data/([a-z]+\d{0,3})-(-?\d{1,9})")
+_DATA = re.compile(r"/data/([a-z]+\d{0,3})-(-?\d{1,15})")
 
 
 class ViewServer(ThreadingHTTPServer):
@@ -70,7 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         port = self.server.server_address[1]
-        if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
+        hosts = {f"{name}{end}" for name in (HOST, "localhost") for end in (f":{port}", *([""] if port == 80 else []))}
+        if self.headers.get("Host", "").lower() not in hosts:
             self._send(HTTPStatus.FORBIDDEN, b"another host name", "text/plain; charset=utf-8")
             return
         if self.path == "/":

@@ -15,13 +15,14 @@ from lrhdr.baselines import completion
 from lrhdr.checks import InputError
 from lrhdr.interpolate import DISInterpolator, compact, complete_frames, complete_window, get_interpolator
 from lrhdr.interpolate.base import GuidedInterpolator
-from lrhdr.interpolate.compact import CompactInterpolator, pair_motion
+from lrhdr.interpolate.compact import CompactInterpolator, _rows, pair_motion
 from lrhdr.interpolate.compact_net import GUESSES, CompactConfig, CompactNet, CompactOutput, blend, stand_in
-from lrhdr.interpolate.compact_steps import CompactSteps, Halves
-from lrhdr.interpolate.flow import dis, pixel_grid, to_arrays
+from lrhdr.interpolate.compact_steps import CompactSteps, Halves, average
+from lrhdr.interpolate.flow import Array, dis, pixel_grid, to_arrays
 from lrhdr.interpolate.guided import clipped_luminance8
 from lrhdr.interpolate.polish import polish
 from lrhdr.pipeline import Reconstructor
+from lrhdr.randomness import torch_generator
 
 SMALL = CompactConfig(widths=(8, 8, 8), fine=8, features=4)
 
@@ -185,6 +186,35 @@ def test_lanes_give_the_same(lanes: int, guided: bool) -> None:
         torch.testing.assert_close(run(), expected, rtol=0.0, atol=2e-6)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("missing", [(0, 0), (6, 4)])
+def test_rows_of_frames_made_when_they_are_needed_give_the_same(guided: bool, missing: tuple[int, int]) -> None:
+    generator = torch_generator(5)
+    height, width = 58 + missing[0], 36 + missing[1]
+    pair = [(torch.rand(1, 3, 58, 36, generator=generator) * 255).to(torch.uint8) for _ in range(2)]
+    asked: list[tuple[int, int]] = []
+
+    def rows(frame: torch.Tensor, begin: int, end: int) -> Array:
+        asked.append((begin, end))
+        assert 0 <= begin < end <= height
+        return _rows(frame, missing, begin, end)
+
+    half = (2, height // 2, width // 2)
+    flows: list[Array | None] = [(torch.randn(half, generator=generator) * 2).numpy() for _ in range(6)]
+    along = None
+    if guided:
+        flows[2:4] = None, None
+        along = [(torch.randn(height, width, 2, generator=generator) * 4).numpy() for _ in range(2)]
+    votes = torch.rand(6, *half[1:], generator=generator).softmax(0).numpy()
+    made = [np.empty((3, height, width), np.float32) for _ in range(2)]
+    for out, band in zip(made, (None, 5), strict=True):
+        asked.clear()
+        average((partial(rows, pair[0]), partial(rows, pair[1])), flows, votes, along, out, band)
+    np.testing.assert_array_equal(made[0], made[1])
+    assert len(asked) > 2
+    assert min(end - begin for begin, end in asked) < height / 2
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -50,6 +50,8 @@ FULL_PIXELS = 4_000_000
 """Pixels up to which the flow from the reference is searched at full resolution. Chosen by us, for memory: at 3840x2160
 two such flows take 2 GB more. Larger frames have it searched up to half resolution and polished."""
 
+_BAND = 128  # rows of half resolution for which rows of larger frames are held at once, when they are averaged
+
 
 def _half(frame: Array) -> Array:
     size = (frame.shape[1] // 2, frame.shape[0] // 2)
@@ -63,6 +65,20 @@ def _array(frame: Tensor, missing: tuple[int, int]) -> Array:
         return array
     (top, left), (rows, columns) = (m // 2 for m in missing), missing
     sides = top, rows - top, left, columns - left
+    return np.asarray(cv2.copyMakeBorder(array, *sides, cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def _rows(frame: Tensor, missing: tuple[int, int], begin: int, end: int) -> Array:
+    """Some rows of `_array`, without the others."""
+    height = frame.shape[-2]
+    top = missing[0] // 2
+    inner = frame[..., min(max(begin - top, 0), height - 1) : min(max(end - top, 1), height), :]
+    above, below = max(top - begin, 0), max(end - top - height, 0)
+    array: Array = to_arrays(inner)[0]
+    left = missing[1] // 2
+    if not (above or below or missing[1]):
+        return array
+    sides = above, below, left, missing[1] - left
     return np.asarray(cv2.copyMakeBorder(array, *sides, cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
@@ -252,13 +268,8 @@ class CompactInterpolator(DISInterpolator):
         along = [motion[:2], motion[2:4]] if guided is None else [None, None]
         del motion
         flows = [refined[:2], refined[2:], *along, *between]
-        frames: dict[int, Array] = {}
-
-        def read(i: int) -> None:
-            frames[i] = _array(pair[i], missing)
-
-        share_out([partial(read, i) for i in (0, 1)])
-        average((frames[0], frames[1]), flows, votes, guided, out)
+        first, second = (partial(_rows, frame, missing) for frame in pair)
+        average((first, second), flows, votes, guided, out, _BAND if out[0].size > FULL_PIXELS else None)
 
     def _estimate(self, seen: Halves) -> tuple[Array, Array]:
         """Refined flows (4, H/2, W/2) and votes (6, H/2, W/2); on the CPU by OpenCV and strips."""

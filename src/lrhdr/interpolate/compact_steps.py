@@ -8,6 +8,7 @@ each of the two convolution stages, the fine stage and the full-resolution avera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,9 @@ from lrhdr.strips import deinterleave, exp_in_place, interleave, shuffle_planar,
 
 _STRIP = 16
 """Rows per strip at half resolution."""
+
+Rows = Callable[[int, int], Array]
+"""Makes some rows of a frame: first row and end to (rows, W, 3)."""
 
 
 @dataclass(frozen=True)
@@ -246,29 +250,73 @@ class CompactSteps:
 
 
 def average(
-    frames: tuple[Array, Array],
+    frames: tuple[Rows, Rows],
     flows: list[Array | None],
     votes: Array,
     guided: list[Array] | None,
     out: Array,
+    band: int | None = None,
 ) -> None:
     """Fetch both full frames along three flows each, by cubic interpolation, and average them by the votes, in strips.
 
     Strips are shared out among as many lanes (`lrhdr.lanes`) as the caller has threads of PyTorch's.
 
     Args:
-        frames: first and second, (H, W, 3).
+        frames: first and second, (H, W, 3), by rows.
         flows: six planar flows in turn, (2, H/2, W/2), half-resolution pixels; None where `guided` is taken.
         votes: (6, H/2, W/2).
         guided: flow to the first and to the second frame, (H, W, 2), full resolution; None where there is none.
         out: (3, H, W), receives the average, in [0, 1].
+        band: rows at half resolution for which rows of the frames are held at once; None holds whole frames.
     """
-    half = len(frames[0]) // 2
-    _in_lanes(partial(_average, frames, flows, votes, guided, out), half)
+    height = out.shape[1]
+    if band is None:
+        whole: dict[int, Array] = {}
+
+        def read(i: int) -> None:
+            whole[i] = frames[i](0, height)
+
+        share_out([partial(read, i) for i in (0, 1)])
+        frames = (lambda a, b: whole[0][a:b], lambda a, b: whole[1][a:b])
+    _in_lanes(partial(_average, frames, flows, votes, guided, out, band), height // 2)
+
+
+def _reach(
+    flows: list[Array | None], guided: list[Array] | None, which: int, half: int, rows: range
+) -> tuple[int, int]:
+    """First row and end of what half-resolution rows, of `half`, fetch from the first (0) or second (1) frame."""
+    near = slice(max(rows.start - 1, 0), min(rows.stop + 1, half))
+    reach = [2.0 * flow[1][near] for flow in flows[which::2] if flow is not None]
+    if guided is not None:
+        reach.append(guided[which][2 * rows.start : 2 * rows.stop, :, 1])
+    first = 2 * rows.start + min(float(r.min()) for r in reach)
+    last = 2 * rows.stop + max(float(r.max()) for r in reach)
+    # A cubic takes two rows more on each side; where it leaves the frame, the outermost row is repeated.
+    begin = min(max(math.floor(first) - 2, 0), 2 * half - 1)
+    return begin, min(max(math.ceil(last) + 3, begin + 1), 2 * half)
 
 
 def _average(
-    frames: tuple[Array, Array],
+    frames: tuple[Rows, Rows],
+    flows: list[Array | None],
+    votes: Array,
+    guided: list[Array] | None,
+    out: Array,
+    band: int | None,
+    begin: int,
+    end: int,
+) -> None:
+    """`average` for some rows of half resolution."""
+    height = out.shape[1]
+    for start, stop in strips(end, band or end - begin, begin):
+        rows = range(start, stop)
+        reach = [(0, height) if band is None else _reach(flows, guided, i, height // 2, rows) for i in (0, 1)]
+        held = [(read(*bound), bound[0]) for read, bound in zip(frames, reach, strict=True)]
+        _average_band(held, flows, votes, guided, out, start, stop)
+
+
+def _average_band(
+    held: list[tuple[Array, int]],
     flows: list[Array | None],
     votes: Array,
     guided: list[Array] | None,
@@ -276,8 +324,8 @@ def _average(
     begin: int,
     end: int,
 ) -> None:
-    """`average` for some rows of half resolution."""
-    height, width = frames[0].shape[:2]
+    """`average` for some rows of half resolution, from rows of both frames that begin at a row of the frame each."""
+    height, width = out.shape[1:]
     half = height // 2
     across = np.arange(width, dtype=np.float32)
     small = [p for f in flows if f is not None for p in f]
@@ -298,17 +346,23 @@ def _average(
         taken = 0
         for i in range(GUESSES):
             places: tuple[Array, Array | None]
+            frame, first = held[i % 2]
             if flows[i] is None:
                 assert guided is not None
-                places = guided[i % 2][2 * start : 2 * stop] + grid, None
+                both = guided[i % 2][2 * start : 2 * stop] + grid
+                if first:
+                    both[..., 1] -= first
+                places = both, None
             else:
                 x, y = doubled[taken], doubled[taken + 1]
                 x += across
                 y += down
+                if first:  # after the sum: what is fetched is then that of the whole frame, bit for bit
+                    y -= first
                 places = x, y
                 taken += 2
             mode, border = cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
-            fetched = cv2.remap(frames[i % 2], *places, mode, borderMode=border)  # type: ignore[arg-type]
+            fetched = cv2.remap(frame, *places, mode, borderMode=border)  # type: ignore[arg-type]
             cv2.accumulateProduct(fetched, cv2.merge([shares[i]] * 3), inner)
         torch.from_numpy(inner).clamp_(0.0, 1.0)
         for plane, target in zip(cv2.split(inner), out[:, 2 * start : 2 * stop], strict=True):

@@ -12,7 +12,8 @@ The shortest period that explains nearly all steps is the answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,19 +152,25 @@ def find_alternation(comparisons: Mapping[int, Sequence[Comparison]]) -> Alterna
         if found is None:
             continue
         if found.fit >= FITS_FROM:
-            breaks = tuple(_kind_of(b, comparisons, period) for b in found.breaks)
+            reason = f"{found.fit:.0%} of {count} steps between frames fit"
             outliers = _outliers(comparisons, found.phases, period, drift)
-            return Alternation(
-                period, f"{found.fit:.0%} of {count} steps between frames fit", found.exposures, found.uncertainty,
-                found.phases, breaks, outliers, found.fit,
-            )  # fmt: skip
+            found = _with_breaks_at_ends(replace(found, reason=reason, outliers=outliers), stops - drift)
+            return replace(found, breaks=tuple(_kind_of(b, comparisons, period) for b in found.breaks))
         if found.fit > best.fit:
             best = found
     calm = float((np.abs(stops[reliable]) < TOLERANCE_STOPS).mean())
     if calm < PERHAPS_FROM and count < 2 * PERIODS[1] - 1:
         return Alternation(0, f"too few frames: {count} of {len(steps)} steps between frames")
-    if calm >= FITS_FROM or best.fit < PERHAPS_FROM:
+    if calm >= FITS_FROM or (best.fit < PERHAPS_FROM and calm >= PERHAPS_FROM):
         return Alternation(1, f"{calm:.0%} of {count} steps between frames keep the exposure", fit=calm)
+    if best.fit < PERHAPS_FROM:
+        none = (
+            f"no period of {PERIODS[0]} to {PERIODS[-1]} frames with {LEAST_STOPS:g} EV or more between its exposures"
+        )
+        # Fades and lamps change every step by less than an alternation would; what changes by more is a pattern.
+        return Alternation(
+            int(swing < LEAST_STOPS), f"{none} fits {count} steps between {n_frames} frames", fit=best.fit
+        )
     many = f"a period of {best.period} fits only {best.fit:.0%} of {count} steps between {n_frames} frames"
     return Alternation(0, f"{many} (half of the steps change by {swing:.1f} stops)", fit=best.fit)
 
@@ -329,6 +336,54 @@ def _outliers(
     threshold = max(OUTLIER_STOPS, 5.0 * 1.4826 * float(np.median(np.abs(deviations))))
     wrong = (np.abs(deviations) > threshold) & (least > threshold / 2)
     return tuple(Outlier(int(i), float(deviations[i])) for i in np.flatnonzero(wrong))
+
+
+def _with_breaks_at_ends(found: Alternation, stops: NDArray[np.float64]) -> Alternation:
+    """Find breaks within a period of an end of the clip.
+
+    There a break has too few steps to be cheaper than a misfit: one frame before a dropped one looks like a frame of a
+    wrong exposure. What tells is that its exposure, and that of all frames on its side, is that of another phase.
+
+    Args:
+        found: without them.
+        stops: steps between frames without the scene's own drift, NaN where they are not known.
+    """
+    period, n = found.period, len(found.phases)
+    levels = np.log2(found.exposures)
+    phases, breaks, apart = np.array(found.phases), list(found.breaks), set[int]()
+    exposures, uncertainty = found.exposures, found.uncertainty
+
+    def fits(path: NDArray[np.intp], steps: range) -> bool:
+        expected = levels[path[1:]] - levels[path[:-1]]
+        return all(abs(stops[i] - expected[i]) < _tolerance(levels) for i in steps)
+
+    for last in (False, True):
+        for count, shift in product(range(1, period), range(1, period)):
+            index = n - count if last else count
+            steps = range(index - 1, n - 1) if last else range(index)
+            moved = phases.copy()
+            side = slice(index, None) if last else slice(None, index)
+            moved[side] = (moved[side] + (shift if last else -shift)) % period
+            near = any(abs(b.index - index) < period for b in breaks)
+            if near or fits(phases, steps) or not fits(moved, steps):
+                continue
+            breaks.append(Break(index, "", shift))
+            apart |= set(range(n)[side])
+            # Phases count from frame 0: a break moves those of all frames behind it.
+            phases = moved if last else (moved + shift) % period
+            if not last:
+                order = [(q - shift) % period for q in range(period)]
+                exposures, uncertainty = tuple(exposures[q] for q in order), tuple(uncertainty[q] for q in order)
+                levels = levels[order]
+            break
+    return replace(
+        found,
+        exposures=exposures,
+        uncertainty=uncertainty,
+        phases=tuple(int(p) for p in phases),
+        breaks=tuple(sorted(breaks, key=lambda b: b.index)),
+        outliers=tuple(o for o in found.outliers if o.index not in apart),
+    )
 
 
 def _drift(pairs: Sequence[Comparison], period: int, n_steps: int) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ class Facts:
         kind: "video" or "images".
         n_frames: how many.
         size: (height, width).
-        fps: frames per second; None where unknown.
+        fps: frames per second, on average where the time stamps are uneven; None where unknown.
         variable_rate: whether the time stamps are uneven.
         late: frames before which twice the usual time passes: gaps where frames may have been dropped.
         bits: of a code, 32 for float and 0 for raw.
@@ -46,6 +46,7 @@ class Facts:
         primaries: by the tags; "unspecified".
         full_range: whether all codes are in use; None for images.
         rotation: degrees by which frames are turned for display.
+        pixel_aspect: width over height of a pixel, as it should be shown.
         audio: whether there is an audio stream.
         stops: exposures of one period from frame 0, in stops, by `Exposures.txt` or EXIF; None where they do not say.
     """
@@ -63,6 +64,7 @@ class Facts:
     primaries: str
     full_range: bool | None
     rotation: int
+    pixel_aspect: Fraction
     audio: bool
     stops: tuple[float, ...] | None
 
@@ -99,6 +101,7 @@ class Inspection:
             "primaries": facts.primaries,
             "full_range": facts.full_range,
             "rotation": facts.rotation,
+            "pixel_aspect": str(facts.pixel_aspect),
             "audio": facts.audio,
             "tags": tags,
             "curve": self.curve,
@@ -189,7 +192,7 @@ def facts_of(source: FrameSource) -> Facts:
         "name": source.name,
         "n_frames": source.n_frames,
         "size": source.size,
-        "fps": source.fps,
+        "fps": _average_rate(times) if uneven and times else source.fps,
         "variable_rate": uneven,
         "late": late,
         "audio": source.audio is not None,
@@ -199,14 +202,15 @@ def facts_of(source: FrameSource) -> Facts:
         reader = source.reader
         return Facts(
             kind="video", bits=reader.bits, coding=reader.pixel_format, transfer=reader.transfer,
-            primaries=reader.primaries, full_range=reader.full_range, rotation=reader.rotation, **fields,
+            primaries=reader.primaries, full_range=reader.full_range, rotation=reader.rotation,
+            pixel_aspect=reader.pixel_aspect, **fields,
         )  # fmt: skip
     sample = source.infos[0].sample if isinstance(source, ImageSequence) else "unknown"
     bits = {"uint8": 8, "uint16": 16, "half": 16, "float": 32}.get(sample, 0)
     transfer = "linear" if source.is_linear else "unspecified"
     return Facts(
         kind="images", bits=bits, coding=sample, transfer=transfer, primaries="unspecified", full_range=None,
-        rotation=0, **fields,
+        rotation=0, pixel_aspect=Fraction(1), **fields,
     )  # fmt: skip
 
 
@@ -262,6 +266,11 @@ def describe_exposures(found: Alternation) -> str:
     return f"{', '.join(parts)}; frame 0 is the {names.get(found.exposures[0], 'middle')} one"
 
 
+def _average_rate(times: Sequence[Fraction]) -> Fraction:
+    """Frames per second of uneven time stamps."""
+    return ((len(times) - 1) / (times[-1] - times[0])).limit_denominator(1001)
+
+
 def _lines(inspection: Inspection) -> list[str]:
     facts, found, levels = inspection.facts, inspection.analysis.alternation, inspection.analysis.levels
     rate = "frame rate unknown" if facts.fps is None else f"{float(facts.fps):.4g} per second"
@@ -270,6 +279,8 @@ def _lines(inspection: Inspection) -> list[str]:
     depth = {32: "float", 0: "raw"}.get(facts.bits, f"{facts.bits} bits")
     how = "" if facts.full_range is None else (", full range" if facts.full_range else ", limited range")
     extras = (", audio" if facts.audio else "") + (f", turned by {facts.rotation} degrees" if facts.rotation else "")
+    if facts.pixel_aspect != 1:
+        extras += f", pixels {float(facts.pixel_aspect):.4g} times as wide as high (results hold them as square ones)"
     frames = f"{facts.n_frames} frame{'s' if facts.n_frames != 1 else ''}"
     lines = [
         f"{facts.name}: {frames} of {facts.size[1]} x {facts.size[0]} pixels, {rate}",

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from lrhdr._version import __version__
 from lrhdr.cache import interpolator_file
@@ -32,7 +32,7 @@ from lrhdr.interpolate.film_names import config_from_shapes
 from lrhdr.interpolate.rife import RifeConfig
 from lrhdr.interpolate.stored import METADATA_KEY, StoredRecord, build_network, load_into, read_stored
 from lrhdr.interpolator_files import Tensors, check_file, digest_of, read_film_file, read_named_tensors
-from lrhdr.io.atomic import output_error, replacing, write_bytes
+from lrhdr.io.atomic import output_error, write_bytes
 
 
 @dataclass(frozen=True)
@@ -255,8 +255,7 @@ def _store(target: Path, tensors: Tensors, record: StoredRecord, source: Path) -
     state = {key: value.detach().contiguous() for key, value in sorted(tensors.items())}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
-            save_file(state, temporary, metadata={METADATA_KEY: record.to_json()})
+        write_bytes(target, save(state, metadata={METADATA_KEY: record.to_json()}))  # `save_file`: for its owner alone
     except OSError as error:
         raise output_error(target, error) from None
     except SafetensorError as error:

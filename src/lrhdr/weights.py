@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from lrhdr._version import __version__
 from lrhdr.checks import OutputError, WeightsError
-from lrhdr.io.atomic import output_error, replacing
+from lrhdr.io.atomic import output_error, write_bytes
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.nn.skeleton import skeleton
 
@@ -145,8 +145,8 @@ def save_weights(path: str | os.PathLike[str], model: LRHDR, record: WeightsReco
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
-            save_file(state, temporary, metadata={"lrhdr": json.dumps(values)})
+        # Not `save_file`: it leaves files that only their owner may read.
+        write_bytes(target, save(state, metadata={"lrhdr": json.dumps(values)}))
     except OSError as error:
         raise output_error(target, error) from None
     except SafetensorError as error:

@@ -137,6 +137,54 @@ def test_a_dropped_frame_is_found_at_its_index(exposures: tuple[float, ...]) -> 
     np.testing.assert_allclose(found.exposures, exposures, rtol=0.05)
 
 
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("exposures", [(1.0, 8.0), (8.0, 1.0), (1.0, 4.0, 16.0)])
+@pytest.mark.parametrize("dropped", [1, -2])
+def test_a_frame_dropped_next_to_an_end_is_found(exposures: tuple[float, ...], dropped: int, noise: bool) -> None:
+    frames = clip(exposures, 20, 0.4, noise)
+    order = [t % len(exposures) for t in range(20)]
+    del frames[dropped], order[dropped]
+    found = seen(frames)
+    index = 1 if dropped > 0 else 18
+    assert [(b.index, b.count) for b in found.breaks] == [(index, 1)]
+    assert not found.outliers
+    assert found.phases == tuple(order)
+    np.testing.assert_allclose(found.exposures, [e / min(exposures) for e in exposures], rtol=0.05)
+
+
+def test_two_frames_before_a_dropped_one_are_a_part() -> None:
+    frames = clip((1.0, 4.0, 16.0), 21, 0.4, True)
+    del frames[2]
+    found = seen(frames)
+    assert [(b.index, b.kind, b.count) for b in found.breaks] == [(2, "dropped", 1)]
+    assert found.phases[:4] == (0, 1, 0, 1)
+    assert not found.outliers
+
+
+def test_a_first_frame_that_is_repeated_is_a_break() -> None:
+    frames = clip((1.0, 8.0), 20, 0.4, True)
+    frames.insert(0, frames[0])
+    found = seen(frames)
+    assert [(b.index, b.kind) for b in found.breaks] == [(1, "repeated")]
+    assert found.phases[:4] == (0, 0, 1, 0)
+    np.testing.assert_allclose(found.exposures, (1.0, 8.0), rtol=0.05)
+
+
+def test_a_first_frame_of_a_wrong_exposure_is_no_break() -> None:
+    frames = clip((1.0, 8.0), 20)
+    frames[0] = shoot(radiance(), 2.0)
+    found = seen(frames)
+    assert not found.breaks
+    assert [o.index for o in found.outliers] == [0]
+
+
+@pytest.mark.parametrize(("exposures", "period"), [((1.0, 2.0, 4.0, 8.0, 16.0), 0), ((1.0, 1.23), 1)])
+def test_patterns_that_are_not_looked_for_say_so(exposures: tuple[float, ...], period: int) -> None:
+    found = seen(clip(exposures, 20))
+    assert found.period == period
+    assert "no period of 2 to 4 frames with 0.4 EV or more" in found.reason
+
+
 def test_a_repeated_frame_is_told_from_a_dropped_one() -> None:
     frames = clip((1.0, 8.0), 20, 0.4, True)
     frames.insert(9, frames[8])

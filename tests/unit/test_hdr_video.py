@@ -70,7 +70,7 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
         ]  # fmt: skip
 
 
-def write_source(path: Path, codec: str = "aac", timecode: str | None = None) -> Path:
+def write_source(path: Path, codec: str = "aac", timecode: str | None = None, layout: str = "mono") -> Path:
     """A tiny video of variable frame rate with sound."""
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=25)
@@ -79,7 +79,7 @@ def write_source(path: Path, codec: str = "aac", timecode: str | None = None) ->
         if timecode:
             video.metadata["timecode"] = timecode
         audio: Any = container.add_stream(codec, rate=48000)
-        audio.layout = "mono"
+        audio.layout = layout
         for i, time in enumerate(VFR):
             frame: Any = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 30 * i, np.uint8), format="rgb24")
             frame.pts, frame.time_base = int(time * 12800), Fraction(1, 12800)
@@ -89,7 +89,8 @@ def write_source(path: Path, codec: str = "aac", timecode: str | None = None) ->
         for k in range(12):
             form = audio.codec_context.format.name
             samples = wave[None] if form == "fltp" else (wave * 32767).astype(np.int16)[None]
-            sound: Any = av.AudioFrame.from_ndarray(samples, format=form, layout="mono")
+            samples = samples if layout == "mono" else samples.repeat(2, axis=1)
+            sound: Any = av.AudioFrame.from_ndarray(samples, format=form, layout=layout)
             sound.sample_rate, sound.pts = 48000, 1024 * k
             container.mux(audio.encode(sound))
         container.mux(audio.encode(None))
@@ -228,6 +229,10 @@ def test_containers_are_checked_before_work(tmp_path: Path) -> None:
         check_container(tmp_path / "v.webm", "libsvtav1", Sound(source))
     with pytest.raises(InputError, match=r"found '.avi'"):
         check_container(tmp_path / "v.avi", "libx265", None)
+    write_source(tmp_path / "unnamed.avi", "pcm_s16le", layout="stereo")  # AVI does not name the channels of PCM
+    with pytest.raises(InputError, match=r"\.mp4 does not take the input's audio \(pcm_s16le\).*--no-audio"):
+        check_container(tmp_path / "v.mp4", "libx265", Sound(tmp_path / "unnamed.avi"))
+    check_container(tmp_path / "v.mov", "libx265", Sound(tmp_path / "unnamed.avi"))
     with pytest.raises(InputError, match=r"none\.mp4: cannot read its audio"):
         check_container(tmp_path / "v.mp4", "libx265", Sound(tmp_path / "none.mp4"))
 

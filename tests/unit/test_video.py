@@ -186,6 +186,17 @@ def test_rotation_is_applied(tmp_path: Path, matrix: tuple[int, int, int, int], 
     assert reader.rotation == turns * 90
 
 
+def test_mirrored_frames_are_refused_not_turned(tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    encode(path, [planes_for("yuv420p", np.random.default_rng(0))], codec="libx264", options={"crf": "0"})
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40
+    data[start : start + 36] = struct.pack(">9i", -1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"v\.mp4: found frames that are shown mirrored"):
+        VideoReader(path)
+
+
 def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("hello")
     (tmp_path / "empty.mp4").write_text("")

@@ -303,6 +303,31 @@ def check_container(path: str | os.PathLike[str], codec: str, sound: Sound | Non
                 f"{path}: {suffix} cannot hold the input's {name} audio; expected another suffix (.mkv holds most), or "
                 "--no-audio"
             )
+    try:
+        _try_audio(sound.path, CONTAINERS[suffix])
+    except (ValueError, av.FFmpegError):  # such as PCM whose channels have no names, in MP4
+        raise InputError(
+            f"{path}: {suffix} does not take the input's audio ({', '.join(names)}); expected another suffix (.mov and "
+            ".mkv hold most), or --no-audio"
+        ) from None
+
+
+def _try_audio(source_path: Path, container: str) -> None:
+    """Write the first audio packet of every stream to nowhere: some audio is refused only when a file is closed."""
+    with av.open(str(source_path.absolute()), metadata_errors="replace") as source:
+        sink: Any = av.open(os.devnull, "w", format=container)
+        try:
+            streams = {s.index: sink.add_stream_from_template(s) for s in source.streams.audio}
+            waiting = set(streams)
+            for packet in source.demux(*source.streams.audio) if streams else ():
+                if packet.dts is not None and packet.stream_index in waiting:
+                    waiting.remove(packet.stream_index)
+                    packet.stream = streams[packet.stream_index]
+                    sink.mux_one(packet)
+                if not waiting:
+                    break
+        finally:
+            sink.close()
 
 
 class _AudioCopy:

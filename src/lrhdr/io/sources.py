@@ -310,19 +310,24 @@ def _folder_frames(folder: Path) -> list[Path]:
     if len(kinds) > 1:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         raise InputError(
-            f"{folder}: found {listed} files, expected one kind (a pattern such as {folder}/%04d.png picks one)"
+            f"{folder}: found {listed} files, expected one kind (a pattern such as "
+            f"{folder}/{_pattern_of(files[0])} picks one)"
         )
     several = _several_clips(files)
     if several:
         listed = " and ".join(f"{text}*" for text in several[:3])
         first = next(p for p in files if re.match(r"\D*", p.stem)[0] == several[0])  # type: ignore[index]
-        pattern = re.sub(r"\d+(?=\D*$)", lambda m: "#" * len(m[0]), first.stem) + first.suffix
         raise InputError(
             f"{folder}: found frames of {len(several)} clips ({listed}), expected one (a pattern such as "
-            f"{folder}/{pattern} picks one)"
+            f"{folder}/{_pattern_of(first)} picks one)"
         )
     _check_numbers(files)
     return files
+
+
+def _pattern_of(file: Path) -> str:
+    """The pattern of numbered files that one of them fits."""
+    return re.sub(r"\d+(?=\D*$)", lambda m: "#" * len(m[0]), file.stem) + file.suffix
 
 
 def _pattern_frames(pattern: Path) -> list[Path]:

@@ -70,6 +70,7 @@ class VideoReader:
         width: columns, after rotation.
         height: rows, after rotation.
         fps: frames per second; None where unknown. A nominal rate: see `timed_frames` for variable ones.
+        pixel_aspect: width over height of a pixel, as it should be shown.
         n_frames: the number of frames that the container claims; None where it does not say. `count_frames` is sure.
         pixel_format: FFmpeg's name of the decoded format.
         bits: significant bits of a code.
@@ -107,9 +108,13 @@ class VideoReader:
             self.n_frames: int | None = stream.frames or None
             rate = stream.guessed_rate or stream.average_rate
             self.fps: Fraction | None = Fraction(rate) if rate else None
+            aspect = stream.sample_aspect_ratio
+            self.pixel_aspect = Fraction(aspect) if aspect else Fraction(1)
             codec = stream.codec_context.name
             self.has_audio = bool(container.streams.audio)
         self.pixel_format: str = frame.format.name
+        if _is_mirrored(frame):
+            raise InputError(f"{self.path}: found frames that are shown mirrored, expected upright or turned ones")
         self.rotation: int = _quarter_turns(frame.rotation) * 90
         self._coded = (frame.height, frame.width)
         turned = self.rotation in (90, -90)
@@ -265,6 +270,15 @@ def _quarter_turns(degrees: float) -> int:
     """The nearest whole number of quarter turns, -1 to 2."""
     turns = round(degrees / 90) % 4
     return turns - 4 if turns == 3 else turns
+
+
+def _is_mirrored(frame: Any) -> bool:
+    """Whether the display matrix of a frame mirrors it, which `frame.rotation` does not tell."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(np.float64)
+            return bool(a * d - b * c < 0.0)
+    return False
 
 
 def _open(path: Path) -> av.container.InputContainer:

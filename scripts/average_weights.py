@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--share", type=float, default=0.5, help="of AFTER")
+    parser.add_argument("--name", help="of the result (default: AFTER's)")
     options = parser.parse_args()
     before, _ = load_pretrained(options.before)
     after, record = load_pretrained(options.after)
@@ -32,7 +33,9 @@ def main() -> None:
     }
     after.load_state_dict(mixed)
     note = {"averaged_with": options.before.name, "share": options.share}
-    save_weights(options.output, after, replace(record, training={**record.training, **note}))
+    save_weights(
+        options.output, after, replace(record, name=options.name or record.name, training={**record.training, **note})
+    )
 
 
 if __name__ == "__main__":

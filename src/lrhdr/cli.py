@@ -144,7 +144,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stopped(command: str, overwriting: bool) -> str:
-    if command not in ("reconstruct", "batch", "train", "train-interpolator", "ablate", "synthesize", "recomplete"):
+    if command not in (
+        "reconstruct",
+        "batch",
+        "train",
+        "train-interpolator",
+        "ablate",
+        "synthesize",
+        "recomplete",
+        "evaluate",
+    ):
         return "stopped"
     again = "the same command without --overwrite" if overwriting else "the same command"
     return f"stopped; what is finished is kept, {again} goes on from here"

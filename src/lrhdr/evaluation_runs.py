@@ -27,7 +27,7 @@ from lrhdr.protocols import DEFAULT_PROTOCOL, Display, get_protocol
 from lrhdr.score_tables import markdown
 from lrhdr.scores import Evaluation
 from lrhdr.takes import Clip, schedules
-from lrhdr.weights import WeightsRecord, bundled_names, load_pretrained
+from lrhdr.weights import WeightsRecord, bundled_names, default_weights, load_pretrained
 
 UNFINISHED = "unfinished.json"
 PICTURES = "pictures"
@@ -79,7 +79,8 @@ def score(
         clips: names of clips, with * and ?; None for all.
         exposures: only clips and alternations with this many exposures.
         methods: "lrhdr" for the network, and names of baselines; None for all, or none where `predictions` are given.
-        weights: bundled names or files, each a row of its own; None for `compact-<N>exp` of N exposures.
+        weights: bundled names or files, each a row of its own; None for `compact-<N>exp` of N exposures, or with a
+            recording, `compact-<N>exp-recorded`.
         predictions: folders with results of other methods, each a row of its own: "DIR" or "NAME=DIR".
         protocol: how to score; see `lrhdr.protocols`.
         composite: "off", "on" or "both"; None for what the protocol says.
@@ -129,7 +130,9 @@ def score(
         say(f"without ground truth, so not scored: {', '.join(c.name for c in unlabelled)}")
     outside = parse_predictions(predictions or ())
     names = _words(methods) if methods is not None else [] if outside else [NETWORK, *BASELINES]
-    chosen, records = _methods(names, weights, todo, alternations, outside)
+    if NETWORK in names and not weights:
+        weights = _default_weights(_counts(todo, alternations), recorded=recording != "none")
+    chosen, records = _methods(names, weights or (), outside)
     if say and records:
         made_for = {chosen[name].config.n_exposures for name in records}
         for count in _counts(todo, alternations):
@@ -193,9 +196,7 @@ def _words(names: Sequence[str]) -> list[str]:
 
 def _methods(
     names: Sequence[str],
-    weights: Sequence[str] | None,
-    clips: Sequence[Clip],
-    alternations: Sequence[tuple[float, ...]],
+    weights: Sequence[str],
     outside: dict[str, Path],
 ) -> tuple[dict[str, Any], dict[str, WeightsRecord]]:
     """The methods to run by the names of their rows, and the records of the networks among them."""
@@ -205,7 +206,7 @@ def _methods(
     chosen: dict[str, Any] = {}
     records: dict[str, WeightsRecord] = {}
     if NETWORK in names:
-        for name_or_path in weights or _default_weights(_counts(clips, alternations)):
+        for name_or_path in weights:
             model, record = load_pretrained(name_or_path)
             name = record.name if record.name not in chosen else str(name_or_path)
             chosen[name], records[name] = model, record
@@ -221,13 +222,13 @@ def _counts(clips: Sequence[Clip], alternations: Sequence[tuple[float, ...]]) ->
     return sorted({len(s) for clip in clips for s in schedules(clip, alternations)})
 
 
-def _default_weights(counts: Sequence[int]) -> list[str]:
+def _default_weights(counts: Sequence[int], *, recorded: bool) -> list[str]:
     """The bundled weights for some numbers of exposures.
 
     Raises:
         InputError: there are none for any of them.
     """
-    names = [f"compact-{n}exp" for n in counts]
+    names = [default_weights(n, recorded=recorded) for n in counts]
     found = [name for name in names if name in bundled_names()]
     if not found:
         shown = " or ".join(str(n) for n in counts)

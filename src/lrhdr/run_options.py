@@ -42,7 +42,8 @@ class RunOptions:
         sidecar: file of what is known of the clip: read if it is there, else written; None for the run's own record.
         inspect: look at the pixels of the whole clip first: for exposures, black, saturation and dropped frames.
         method: "lrhdr", or the name of a baseline.
-        weights: bundled name or file; None for `compact-<N>exp` of N exposures.
+        weights: bundled name or file; None for `compact-<N>exp` of N exposures, or `compact-<N>exp-recorded` where the
+            input is in a lossy codec (`FrameSource.lossy`).
         interpolator: its name; None for the one that the weights were trained with.
         scale: "shortest" or "scene".
         compression: of the EXR files.

@@ -43,7 +43,7 @@ from lrhdr.run_videos import RunVideos, check_light, plan_videos, silence, video
 from lrhdr.shards import WHOLE_CLIP
 from lrhdr.timecode import Timecode, parse_timecode, timecode_base
 from lrhdr.viewer.report_html import ReportClip, ReportWriter, report_folder
-from lrhdr.weights import load_pretrained
+from lrhdr.weights import RECORDED, default_weights, load_pretrained
 from lrhdr.workers import plan_workers
 
 DEFAULT_RATE = 24
@@ -121,6 +121,7 @@ def run(
         schedule,
         keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False),
         size=source.size,
+        recorded=source.lossy,
         notify=notify,
     )
     clip = ClipFiles(
@@ -285,6 +286,7 @@ def build_reconstructor(
     *,
     keep_maps: bool | set[int] = False,
     size: tuple[int, int] | None = None,
+    recorded: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> tuple[Reconstructor, str, str]:
     """The reconstructor that the options ask for.
@@ -295,6 +297,7 @@ def build_reconstructor(
         keep_maps: as in `Reconstructor`.
         size: (height, width) of the frames, by which frames at once and threads are chosen; None computes one frame
             after the other.
+        recorded: whether the frames went through a lossy codec; picks the default weights, too.
         notify: called with each line that a person should read.
 
     Returns:
@@ -314,8 +317,11 @@ def build_reconstructor(
         interpolator = options.interpolator or DEFAULT_INTERPOLATOR
     else:
         n = schedule.n_exposures
+        chosen = options.weights or default_weights(n, recorded=recorded)
+        if notify and not options.weights and chosen.endswith(RECORDED):
+            notify(f"weights {chosen}: the input is in a lossy codec (--weights says otherwise)")
         try:
-            method, record = load_pretrained(options.weights or f"compact-{n}exp")
+            method, record = load_pretrained(chosen)
         except WeightsError as error:
             if options.weights:
                 raise

@@ -26,6 +26,9 @@ from lrhdr.nn.skeleton import skeleton
 
 BUNDLED = Path(__file__).parent / "weights"
 
+RECORDED = "-recorded"
+"""End of the names of weights for footage from lossy codecs."""
+
 
 @dataclass(frozen=True)
 class WeightsRecord:
@@ -55,6 +58,17 @@ class WeightsRecord:
 def bundled_names() -> list[str]:
     """Names of the weights that come with the package."""
     return sorted(p.stem for p in BUNDLED.glob("*.safetensors"))
+
+
+def default_weights(n_exposures: int, *, recorded: bool = False) -> str:
+    """Name of the bundled weights for a clip; there may be none of that name.
+
+    Args:
+        n_exposures: N_e.
+        recorded: whether its frames went through a lossy codec, on which other weights were trained.
+    """
+    name = f"compact-{n_exposures}exp"
+    return f"{name}{RECORDED}" if recorded and f"{name}{RECORDED}" in bundled_names() else name
 
 
 def resolve(name_or_path: str | os.PathLike[str]) -> Path:

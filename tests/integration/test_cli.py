@@ -12,6 +12,7 @@ from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import OpenEXR
 import pytest
@@ -335,3 +336,21 @@ def test_synthesize_train_reconstruct(lrhdr: Run, write_clip: Write, tmp_path: P
     result = lrhdr("reconstruct", write_clip(), "-o", tmp_path / "o", "--weights", weights, "--threads", 1)
     assert result.status == 0, result.err
     assert lrhdr("train", tmp_path / "none.toml").err.count("\n") == 1
+
+
+def test_footage_from_a_lossy_codec_gets_the_weights_for_it(lrhdr: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for suffix, name in ((".png", "compact-2exp"), (".jpg", "compact-2exp-recorded")):
+        folder = tmp_path / name
+        folder.mkdir()
+        for i in range(3):
+            cv2.imwrite(str(folder / f"f_{i}{suffix}"), rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+        cheap = ("--stops", "0,3", "--no-inspect", "--frames", "0:1", "--interpolator", "average", "--threads", 1)
+        result = lrhdr("reconstruct", folder, "-o", tmp_path / "out" / name, *cheap)
+        assert result.status == 0, result.err
+        (frame,) = (tmp_path / "out" / name).glob("*.exr")
+        assert read_exr_header(frame)["lrhdr:weights"] == name
+        assert ("weights compact-2exp-recorded: the input is in a lossy codec" in result.err) == (suffix == ".jpg")
+        own = lrhdr("reconstruct", folder, "-o", tmp_path / "own" / name, *cheap, "--weights", "compact-2exp")
+        assert own.status == 0, own.err
+        assert "lossy" not in own.err

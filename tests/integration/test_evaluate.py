@@ -91,6 +91,16 @@ def test_made_footage_goes_through_a_codec(lrhdr: Run, tmp_path: Path) -> None:
     assert "differ in their recording" in result.err
 
 
+def test_recorded_footage_is_scored_with_the_weights_for_it(lrhdr: Run, tmp_path: Path) -> None:
+    result = lrhdr(
+        *("evaluate", "bench", "--clips", "static-clean-*", "--exposures", 2, "--frames", 2, "--methods", "lrhdr"),
+        *("--no-bounds", "--metrics", "psnr_t", "--recording", "h264", "-o", tmp_path / "e", *FAST),
+    )
+    assert result.status == 0, result.err
+    written = json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    assert {r["method"] for r in written["means"]} == {"compact-2exp-recorded"}
+
+
 def test_recorded_clips_are_not_recorded_again(lrhdr: Run, data: Path, tmp_path: Path) -> None:
     result = lrhdr("evaluate", data, "-o", tmp_path / "e", "--method", "completion", "--recording", "h264", *FAST)
     assert result.status != 0

@@ -178,7 +178,7 @@ def test_what_shows_a_clip_in_another_way_says_all_of_it(tmp_path: Path) -> None
     whole = open_frames(folder_of(tmp_path / "c", [f"{i}.png" for i in range(4)]))
     values = {
         "name": "n", "fps": Fraction(24), "exposures_stops": (0.0, 3.0), "exposures_problem": "p", "is_linear": True,
-        "audio": tmp_path / "a.wav", "primaries": "bt2020", "size": whole.size, "n_frames": 4,
+        "audio": tmp_path / "a.wav", "primaries": "bt2020", "size": whole.size, "n_frames": 4, "lossy": True,
     }  # fmt: skip
     assert set(values) == set(FrameSource.__annotations__)
     for key, value in values.items():

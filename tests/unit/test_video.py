@@ -186,6 +186,28 @@ def test_rotation_is_applied(tmp_path: Path, matrix: tuple[int, int, int, int], 
     assert reader.rotation == turns * 90
 
 
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "lossy"),
+    [
+        ("ffv1", "yuv420p", False),
+        ("libx264", "yuv420p", True),
+        ("mjpeg", "yuvj420p", True),
+        ("prores_ks", "yuv422p10le", False),
+    ],
+)
+def test_codecs_for_watching_are_told_from_those_to_work_on(
+    codec: str, pix_fmt: str, lossy: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "v.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        for packet in stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")):
+            container.mux(packet)
+        container.mux(stream.encode(None))
+    assert VideoReader(path).lossy is lossy
+
+
 def test_mirrored_frames_are_refused_not_turned(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     encode(path, [planes_for("yuv420p", np.random.default_rng(0))], codec="libx264", options={"crf": "0"})

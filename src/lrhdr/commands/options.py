@@ -73,7 +73,10 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("method")
     group.add_argument("--method", choices=METHODS, default="lrhdr", help="the network, or a baseline")
     group.add_argument(
-        "--weights", metavar="NAME|FILE", help="bundled name or .safetensors (default: compact-Nexp for N exposures)"
+        "--weights",
+        metavar="NAME|FILE",
+        help="bundled name or .safetensors (default: compact-Nexp for N exposures; from lossy codecs "
+        "compact-Nexp-recorded)",
     )
     group.add_argument(
         "--interpolator",

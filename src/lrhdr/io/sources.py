@@ -46,6 +46,7 @@ class FrameSource(ABC):
         is_linear: whether the files hold linear light (float images, raw), which is encoded on reading: a response
             curve has nothing to say about them.
         primaries: of its RGB, a name of `VideoReader.primaries`; "unspecified" where the clip does not say.
+        lossy: whether the files are in a codec for watching (`VideoReader.lossy`, JPEG).
         audio: the file whose audio belongs to the clip; None where there is none. It runs on the clock of `times`.
     """
 
@@ -58,13 +59,14 @@ class FrameSource(ABC):
     is_linear: bool = False
     audio: Path | None = None
     primaries: str = "unspecified"
+    lossy: bool = False
 
     def be_like(self, whole: FrameSource) -> None:
         """Take over what another source says of itself; for sources that show its frames in another way."""
         self.name, self.n_frames, self.fps, self.size = whole.name, whole.n_frames, whole.fps, whole.size
         self.exposures_stops, self.exposures_problem = whole.exposures_stops, whole.exposures_problem
         self.is_linear = whole.is_linear
-        self.audio, self.primaries = whole.audio, whole.primaries
+        self.audio, self.primaries, self.lossy = whole.audio, whole.primaries, whole.lossy
 
     @abstractmethod
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
@@ -153,6 +155,7 @@ class ImageSequence(FrameSource):
         self.files = tuple(files)
         self.infos = tuple(infos)
         self.is_linear = infos[0].is_linear
+        self.lossy = files[0].suffix.lower() in (".jpg", ".jpeg")
         self._white_balance = white_balance_of(files[0]) if self._raw else None
         self.name = name
         self.n_frames = len(infos)
@@ -209,6 +212,7 @@ class VideoFile(FrameSource):
         self.exposures_stops = None
         self.audio = path if self.reader.has_audio else None
         self.primaries = self.reader.primaries
+        self.lossy = self.reader.lossy
 
     def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.thin_frames`."""

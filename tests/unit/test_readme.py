@@ -29,5 +29,19 @@ def test_table(group: str, stops: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("stops", WEIGHTS)
+@pytest.mark.parametrize("group", ["video", "bench"])
+@pytest.mark.parametrize(("file", "codec"), [("recorded-h264.json", "H.264"), ("recorded-jpeg.json", "JPEG")])
+def test_recorded(file: str, codec: str, group: str, stops: tuple[int, ...]) -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / file).read_text())
+    name, title = (f"bench-{len(stops)}exp", "lrhdr-bench") if group == "bench" else (group, SETS[group])
+    wanted = [r for r in results["means"] if r["group"] == name and r["stops"] == [float(s) for s in stops]]
+    means = {r["method"]: f"{r['psnr_t_all']:.2f}" for r in wanted}
+    methods = ("reference", "completion", WEIGHTS[stops], f"{WEIGHTS[stops]}-recorded")
+    start = f"| {title}, {codec}, {', '.join(map(str, stops))} |"
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(start)]
+    assert re.findall(r"\d+\.\d+", row.removeprefix(start)) == [means[m] for m in methods]
+
+
+@pytest.mark.parametrize("stops", WEIGHTS)
 def test_bench(stops: tuple[int, ...]) -> None:
     check_row("bench.json", f"bench-{len(stops)}exp", stops, "lrhdr-bench")

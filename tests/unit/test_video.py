@@ -192,12 +192,10 @@ def test_rotation_is_applied(tmp_path: Path, matrix: tuple[int, int, int, int], 
         ("ffv1", "yuv420p", False),
         ("libx264", "yuv420p", True),
         ("mjpeg", "yuvj420p", True),
-        ("prores_ks", "yuv422p10le", False),
+        ("prores_ks", "yuv422p10le", True),
     ],
 )
-def test_codecs_for_watching_are_told_from_those_to_work_on(
-    codec: str, pix_fmt: str, lossy: bool, tmp_path: Path
-) -> None:
+def test_lossy_codecs_are_told_from_lossless_ones(codec: str, pix_fmt: str, lossy: bool, tmp_path: Path) -> None:
     path = tmp_path / "v.mkv"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=24)

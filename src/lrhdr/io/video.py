@@ -45,7 +45,6 @@ _TRANSFERS = {
     18: "hlg",
 }
 _PRIMARIES = {1: "bt709", 5: "bt601-625", 6: "bt601-525", 7: "bt601-525", 9: "bt2020", 11: "dci-p3", 12: "display-p3"}
-_MASTERING = frozenset({"prores", "dnxhd", "cfhd", "jpeg2000"})  # lossy, but made to be worked on
 _CENTRE_SITED = frozenset({"mjpeg", "mpeg1video"})
 
 
@@ -82,7 +81,7 @@ class VideoReader:
         primaries: "bt709", "bt601-525", "bt601-625", "bt2020", "display-p3", "dci-p3" or "unspecified".
         rotation: counter-clockwise degrees by which frames are turned for display: 0, 90, 180 or -90.
         has_audio: whether the file has an audio stream.
-        lossy: whether it is in a codec for watching (H.264, HEVC, JPEG, ...), not one without loss or for mastering.
+        lossy: whether its codec loses something (H.264, HEVC, ProRes, JPEG, ...), or may.
         data_levels: as given.
     """
 
@@ -113,7 +112,7 @@ class VideoReader:
             aspect = stream.sample_aspect_ratio
             self.pixel_aspect = Fraction(aspect) if aspect else Fraction(1)
             codec = stream.codec_context.name
-            self.lossy: bool = stream.codec_context.codec.lossy and codec not in _MASTERING
+            self.lossy: bool = stream.codec_context.codec.lossy
             self.has_audio = bool(container.streams.audio)
         self.pixel_format: str = frame.format.name
         if _is_mirrored(frame):

@@ -353,9 +353,9 @@ def _with_breaks_at_ends(found: Alternation, stops: NDArray[np.float64]) -> Alte
     phases, breaks, apart = np.array(found.phases), list(found.breaks), set[int]()
     exposures, uncertainty = found.exposures, found.uncertainty
 
-    def fits(path: NDArray[np.intp], steps: range) -> bool:
+    def fits(path: NDArray[np.intp], steps: range, within: float = 1.0) -> bool:
         expected = levels[path[1:]] - levels[path[:-1]]
-        return all(abs(stops[i] - expected[i]) < _tolerance(levels) for i in steps)
+        return all(abs(stops[i] - expected[i]) < within * _tolerance(levels) for i in steps)
 
     for last in (False, True):
         for count, shift in product(range(1, period), range(1, period)):
@@ -365,7 +365,8 @@ def _with_breaks_at_ends(found: Alternation, stops: NDArray[np.float64]) -> Alte
             side = slice(index, None) if last else slice(None, index)
             moved[side] = (moved[side] + (shift if last else -shift)) % period
             near = any(abs(b.index - index) < period for b in breaks)
-            if near or fits(phases, steps) or not fits(moved, steps):
+            # One step or two are all that tells: they must fit well.
+            if near or fits(phases, steps) or not fits(moved, steps, 0.5):
                 continue
             breaks.append(Break(index, "", shift))
             apart |= set(range(n)[side])

@@ -183,8 +183,9 @@ class TorchMethod:
             with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._half):
                 output = self._run(*arguments)
         except RuntimeError as error:
-            # The class is known by its name: importing it would import the compiler.
-            if self._lock is None or type(error).__name__ != "BackendCompilerFailed":
+            # Known by the name of a class of its own or above: importing that would import the compiler.
+            kinds = {kind.__name__ for kind in type(error).__mro__}
+            if self._lock is None or "BackendCompilerFailed" not in kinds:
                 raise
             reason = " ".join(str(error).split())
             raise InputError(f"backend compile: the compiler failed ({reason[:300]})") from None
@@ -213,8 +214,10 @@ class OnnxMethod:
         if there:
             try:
                 self._session = open_session(path, threads)
-            except InputError:  # damaged: the cache may be made again at any time
-                there = False
+            except InputError as error:
+                if not str(error).startswith(str(path)):  # a package is missing
+                    raise
+                there = False  # damaged: the cache may be made again at any time
         if not there:
             notify("backend onnx: exporting the network, once for these weights")
             export_onnx(model, path)

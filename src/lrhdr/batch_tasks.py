@@ -120,7 +120,7 @@ def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
         raise output_error(folder, error) from error
     if clip.options.sidecar:
         make_parent(Path(clip.options.sidecar))
-    setup = prepare_clip(clip.input, clip.options, clip.output, notify=notes.append)
+    setup = prepare_clip(clip.input, clip.options, clip.output, notify=notes.append, trim=False)
     setup.schedule.check_length(setup.source.n_frames, clip.input)
     wanted = parse_range(clip.options.frames, setup.source.n_frames)
     gain = float(max(setup.schedule.relative) if clip.options.scale == "scene" else 1.0)

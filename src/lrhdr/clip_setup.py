@@ -84,6 +84,8 @@ def prepare_clip(
     output: str | None = None,
     progress: Progress | None = None,
     notify: Notify | None = None,
+    *,
+    trim: bool = True,
 ) -> ClipSetup:
     """Open a clip and find out what a run must know.
 
@@ -93,6 +95,7 @@ def prepare_clip(
         output: folder of the run; facts in the record of an earlier run in it are used again if they are of this clip.
         progress: called while frames are read.
         notify: called with each line that a person should read: what was found, and what contradicts it.
+        trim: leave out parts at the clip's ends that are shorter than a period, with a warning.
 
     Returns:
         Source, schedule, parts and facts.
@@ -129,7 +132,7 @@ def prepare_clip(
     way_out = "take the clip as if it had no breaks with --no-inspect and --stops"
     if options.sidecar:
         way_out = f"take the breaks out of {options.sidecar}"
-    parts = _parts(path, schedule, facts, parse_range(options.frames, source.n_frames), say, way_out)
+    parts = _parts(path, schedule, facts, parse_range(options.frames, source.n_frames), say, way_out, trim)
     return ClipSetup(_leveled(source, curve, facts), schedule, parts, facts)
 
 
@@ -310,12 +313,12 @@ def parts_of(schedule: ExposureSchedule, facts: ClipFacts) -> tuple[Part, ...]:
 
 
 def _parts(
-    path: str, schedule: ExposureSchedule, facts: ClipFacts, wanted: range, say: Notify, way_out: str
+    path: str, schedule: ExposureSchedule, facts: ClipFacts, wanted: range, say: Notify, way_out: str, trim: bool
 ) -> tuple[Part, ...]:
-    """The clip between its breaks, without the parts that nobody wants.
+    """The clip between its breaks, without parts that nobody wants and, with `trim`, without short ones at its ends.
 
     Raises:
-        InputError: wanted frames lie in a part that is shorter than a period.
+        InputError: wanted frames lie in another part that is shorter than a period, or no others are wanted.
     """
     every, parts = parts_of(schedule, facts), []
     for part in every:
@@ -323,10 +326,17 @@ def _parts(
         if max(start, wanted.start) >= min(stop, wanted.stop):
             continue
         if len(every) > 1 and stop - start < schedule.n_exposures:
-            raise InputError(
-                f"{path}, frames {start} to {stop - 1} between two breaks of the alternation: found {stop - start}, "
-                f"expected at least one period of {schedule.n_exposures}; leave them out with --frames, or {way_out}"
-            )
+            at_end = start == 0 or stop == facts.n_frames
+            others = range(wanted.start, start) if start else range(stop, wanted.stop)
+            span = f"frame {start}" if stop - start == 1 else f"frames {start} to {stop - 1}"
+            if not (trim and at_end and others):
+                where = "at an end of the clip, beside a break" if at_end else "between two breaks"
+                raise InputError(
+                    f"{path}, {span} {where} of the alternation: found {stop - start}, expected at least one period of "
+                    f"{schedule.n_exposures}; leave them out with --frames, or {way_out}"
+                )
+            say(f"warning: {span} left out: the alternation breaks beside it, within a period of the clip's end")
+            continue
         parts.append(part)
     if len(parts) > 1:
         places = "; ".join(describe_break(b) for b in facts.breaks[:3]) + ("; ..." if len(facts.breaks) > 3 else "")

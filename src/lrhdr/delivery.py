@@ -151,6 +151,8 @@ def _check_settings(record: Path, settings: dict[str, Any], count: int) -> None:
     except (ValueError, AttributeError):
         raise InputError(f"{record}: not a readable run file, its {count} frames cannot be trusted; {advice}") from None
     if different:
+        if set(different) <= {"weights", "weights_sha256"} and "weights" in different:
+            advice = f"--weights {earlier['weights']} goes on with them; or {advice}"
         changes = ", ".join(f"{key} was {earlier.get(key)!r}, is {settings[key]!r}" for key in different[:2])
         raise InputError(f"{record.parent}: holds {count} frames made with other settings ({changes}); {advice}")
 

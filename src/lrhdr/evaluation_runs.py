@@ -276,6 +276,8 @@ def parse_alternation(text: str) -> tuple[float, ...]:
 
 def _request(measure: dict[str, Any], extra: dict[str, Any], methods: list[str], clips: Sequence[Clip]) -> str:
     """What an unfinished evaluation must have been asked for, to be gone on with."""
+    # What was not asked for is left out: an evaluation that the version before began goes on.
+    measure = {key: value for key, value in measure.items() if key != "recording" or value is not None}
     asked = [__version__, measure, extra, methods, [[c.group, c.name, c.note] for c in clips]]
 
     def plain(value: object) -> object:

@@ -43,7 +43,7 @@ class RunOptions:
         inspect: look at the pixels of the whole clip first: for exposures, black, saturation and dropped frames.
         method: "lrhdr", or the name of a baseline.
         weights: bundled name or file; None for `compact-<N>exp` of N exposures, or `compact-<N>exp-recorded` where the
-            input is in a lossy codec (`FrameSource.lossy`).
+            input's codec may have lost detail (`FrameSource.lossy`).
         interpolator: its name; None for the one that the weights were trained with.
         scale: "shortest" or "scene".
         compression: of the EXR files.

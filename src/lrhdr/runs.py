@@ -106,6 +106,7 @@ def run(
     source, schedule = setup.source, setup.schedule
     schedule.check_length(source.n_frames, source_path)
     wanted = parse_range(options.frames, source.n_frames)
+    wanted = range(max(wanted.start, setup.parts[0].start), min(wanted.stop, setup.parts[-1].stop))
     rate = clip_rate(options.fps, source.fps)
     sheet_index = wanted[len(wanted) // 2] if options.sheet else None
     if layers and options.method != NETWORK:
@@ -319,7 +320,7 @@ def build_reconstructor(
         n = schedule.n_exposures
         chosen = options.weights or default_weights(n, recorded=recorded)
         if notify and not options.weights and chosen.endswith(RECORDED):
-            notify(f"weights {chosen}: the input is in a lossy codec (--weights says otherwise)")
+            notify(f"weights {chosen}: the input's codec may have lost detail (--weights says otherwise)")
         try:
             method, record = load_pretrained(chosen)
         except WeightsError as error:

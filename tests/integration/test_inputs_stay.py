@@ -197,11 +197,36 @@ def test_a_short_rest_after_a_break_can_be_left_out(lrhdr: Run, tmp_path: Path) 
         write_png(clip / f"{i:03d}.png", expose(scene(24, 40), exposure))
     common = ("reconstruct", clip, *CHEAP)
     result = lrhdr(*common, "-o", tmp_path / "all")
+    assert result.status == 0, result.err
+    assert "warning: frames 17 to 18 left out: the alternation breaks beside it" in result.err
+    assert len(list((tmp_path / "all").glob("*.exr"))) == 17
+    result = lrhdr("batch", clip, "-o", tmp_path / "batch", *CHEAP, "--workers", 1)
+    assert result.status == 2
+    assert "frames 17 to 18 at an end of the clip, beside a break" in result.err
+    result = lrhdr(*common, "-o", tmp_path / "end", "--frames", "17:")
     assert result.status == 2
     assert "leave them out with --frames" in result.err
     result = lrhdr(*common, "-o", tmp_path / "o", "--frames", "0:17")
     assert result.status == 0, result.err
     assert len(list((tmp_path / "o").glob("*.exr"))) == 17
+
+
+def test_a_frame_before_a_dropped_one_is_left_out(lrhdr: Run, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    exposures = [4.0 ** (i % 2) for i in range(14) if i != 1]
+    for i, exposure in enumerate(exposures):
+        write_png(clip / f"{i:03d}.png", expose(scene(24, 40), exposure))
+    for stops in ((), ("--stops", "0,2")):
+        out = tmp_path / f"o{len(stops)}"
+        result = lrhdr(
+            "reconstruct", clip, "-o", out, *CHEAP, *stops, "--method", "reference", "--preview", out / "p.mp4"
+        )
+        assert result.status == 0, result.err
+        assert "warning: frame 0 left out: the alternation breaks beside it" in result.err
+        assert sorted(p.name for p in out.glob("*.exr")) == [f"clip.{i:06d}.exr" for i in range(1, 13)]
+        short = [read_exr(out / f"clip.{i:06d}.exr") for i in (1, 3, 5)]
+        assert all(float(np.abs(x - scene(24, 40)).max()) < 0.02 for x in short)
 
 
 def test_two_dropped_frames_of_three_exposures_are_two(lrhdr: Run, tmp_path: Path) -> None:

@@ -153,6 +153,16 @@ def test_a_cache_of_other_settings_is_not_mixed(tree: Path, cache: Path) -> None
         build(tree, cache, seed=99)
 
 
+def test_a_cache_of_a_version_that_knew_fewer_settings_is_continued(tree: Path, tmp_path: Path) -> None:
+    out = build(tree, tmp_path / "c", count=1)
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["config"]["recorded_share"], manifest["config"]["synthesis"]["read_noise_e"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert len(CachedSamples(build(tree, out, count=2))) == 2
+    with pytest.raises(InputError, match="config differ"):
+        build(tree, out, count=2, recorded_share=0.5)
+
+
 def test_three_exposures(tree: Path, tmp_path: Path) -> None:
     out = build(tree, tmp_path / "n3", n_exposures=3, count=2)
     s = CachedSamples(out)[0]

@@ -264,6 +264,17 @@ def build_cache(
     return folder
 
 
+def _completed(settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the defaults of those that are missing, at any depth."""
+    given = {
+        key: _completed(settings[key], value)
+        if isinstance(value, dict) and isinstance(settings.get(key), dict)
+        else settings.get(key, value)
+        for key, value in defaults.items()
+    }
+    return settings | given
+
+
 def _write_manifest(folder: Path, manifest: dict[str, Any], count: int) -> None:
     """Check an existing manifest against the settings, then write it.
 
@@ -273,6 +284,8 @@ def _write_manifest(folder: Path, manifest: dict[str, Any], count: int) -> None:
     path = folder / _MANIFEST
     if path.is_file():
         found = json.loads(path.read_text())
+        if isinstance(found.get("config"), dict):  # of an older version: what it did not know had its default
+            found["config"] = _completed(found["config"], json.loads(json.dumps(asdict(GenerationConfig()))))
         changed = [key for key, value in manifest.items() if found.get(key) != value]
         if changed:
             raise InputError(f"{folder}: holds a cache made with other settings ({', '.join(changed)} differ)")

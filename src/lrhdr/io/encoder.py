@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
@@ -27,6 +27,7 @@ from lrhdr.io.atomic import clear_stale, output_error, temporary_name
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's container by suffix."""
 
+_TRIED = 1000  # packets of audio in which every stream is looked for
 _LARGEST_TIME_BASE = 2**31 - 1  # FFmpeg's rationals, and the time scale of MP4
 
 
@@ -314,18 +315,22 @@ def check_container(path: str | os.PathLike[str], codec: str, sound: Sound | Non
 
 def _try_audio(source_path: Path, container: str) -> None:
     """Write the first audio packet of every stream to nowhere: some audio is refused only when a file is closed."""
-    with av.open(str(source_path.absolute()), metadata_errors="replace") as source:
+    with _reading(source_path):
+        source = av.open(str(source_path.absolute()), metadata_errors="replace")
+    with source:
+        streams, first = source.streams.audio, dict[int, Any]()
+        with _reading(source_path):
+            for packet in islice(source.demux(*streams) if streams else (), _TRIED):
+                if packet.dts is not None:
+                    first.setdefault(packet.stream_index, packet)
+                if len(first) == len(streams):
+                    break
         sink: Any = av.open(os.devnull, "w", format=container)
         try:
-            streams = {s.index: sink.add_stream_from_template(s) for s in source.streams.audio}
-            waiting = set(streams)
-            for packet in source.demux(*source.streams.audio) if streams else ():
-                if packet.dts is not None and packet.stream_index in waiting:
-                    waiting.remove(packet.stream_index)
-                    packet.stream = streams[packet.stream_index]
-                    sink.mux_one(packet)
-                if not waiting:
-                    break
+            targets = {stream.index: sink.add_stream_from_template(stream) for stream in streams}
+            for index, packet in first.items():
+                packet.stream = targets[index]
+                sink.mux_one(packet)
         finally:
             sink.close()
 

@@ -46,7 +46,7 @@ class FrameSource(ABC):
         is_linear: whether the files hold linear light (float images, raw), which is encoded on reading: a response
             curve has nothing to say about them.
         primaries: of its RGB, a name of `VideoReader.primaries`; "unspecified" where the clip does not say.
-        lossy: whether the files are in a lossy codec (`VideoReader.lossy`, JPEG).
+        lossy: whether the files are in a codec that loses detail, or may (`VideoReader.lossy`, JPEG).
         audio: the file whose audio belongs to the clip; None where there is none. It runs on the clock of `times`.
     """
 

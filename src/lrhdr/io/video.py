@@ -81,7 +81,7 @@ class VideoReader:
         primaries: "bt709", "bt601-525", "bt601-625", "bt2020", "display-p3", "dci-p3" or "unspecified".
         rotation: counter-clockwise degrees by which frames are turned for display: 0, 90, 180 or -90.
         has_audio: whether the file has an audio stream.
-        lossy: whether its codec loses something (H.264, HEVC, ProRes, JPEG, ...), or may.
+        lossy: whether its codec loses detail, or may: H.264 without loss is not told from others.
         data_levels: as given.
     """
 

@@ -127,7 +127,8 @@ def test_ctrl_c_at_the_terminal_reaches_workers_too_and_the_run_still_stops_whol
 
 KILLED = """
 import os, random, signal, sys
-from lrhdr import checkpoint, training_batches
+from lrhdr import training_batches
+from lrhdr.io import atomic
 from lrhdr.training import train
 from lrhdr.training_config import config_from_dict
 values, mode, at = {values!r}, {mode!r}, {at}
@@ -135,10 +136,10 @@ die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 if mode == "write":  # half a checkpoint is on the disk when the process dies
     count = [0]
     def sync(file):
-        count[0] += 1
+        count[0] += "last.pt" in os.readlink(f"/proc/self/fd/{{file}}")
         if count[0] == at:
             os.ftruncate(file, os.fstat(file).st_size // 2); die()
-    checkpoint.os.fsync = sync
+    atomic.os.fsync = sync
 else:
     draw = training_batches.draw_batch
     def drawn(data, config, step, rank, world, part=0):

@@ -204,7 +204,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "data": (3, ()),
     "data.base": (3, ()),
     "data.sources": (3, ("io.images", "io.video")),
-    "data.recording": (3, ("io.encoder", "io.video", "io.video_writer", "io.yuv")),
+    "data.recording": (3, ("io.encoder", "io.video", "io.video_writer")),
     "data.maker": (3, ("data.base", "data.recording", "data.sources")),
     "data.generated": (3, ("data.base", "data.maker", "data.sources", "io.atomic")),
     "data.sequences": (3, ("data.base", "io.atomic", "io.images")),

@@ -21,7 +21,7 @@ from lrhdr._version import __version__
 from lrhdr.batch_manifest import FILES, BatchClip
 from lrhdr.batch_tasks import JOIN, PREPARE, SHARD, Done, Failure, Task
 from lrhdr.batch_workers import Engine, Event
-from lrhdr.checks import InputError, LrhdrError
+from lrhdr.checks import InputError
 from lrhdr.delivery import Progress
 from lrhdr.io.atomic import output_error
 from lrhdr.io.metadata import EXPOSURES_FILE
@@ -118,7 +118,7 @@ def survey(clips: Sequence[BatchClip]) -> list[ClipState]:
         try:
             count = open_frames(clip.input).n_frames
             return ClipState(clip, parse_range(clip.options.frames, count), _stamp(clip, count))
-        except (LrhdrError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             return ClipState(clip, failure=" ".join(str(error).split()))
 
     with ThreadPoolExecutor(_READERS) as pool:

@@ -143,17 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{type(error).__name__}: {error} (LRHDR_DEBUG=1 shows where)", 1, "internal error: ")
 
 
+_GO_ON = {"reconstruct", "batch", "evaluate", "train", "train-interpolator", "ablate", "synthesize", "recomplete"}
+"""Commands that go on where they were stopped."""
+
+
 def _stopped(command: str, overwriting: bool) -> str:
-    if command not in (
-        "reconstruct",
-        "batch",
-        "train",
-        "train-interpolator",
-        "ablate",
-        "synthesize",
-        "recomplete",
-        "evaluate",
-    ):
+    if command not in _GO_ON:
         return "stopped"
     again = "the same command without --overwrite" if overwriting else "the same command"
     return f"stopped; what is finished is kept, {again} goes on from here"

@@ -338,6 +338,10 @@ def _parts(
             say(f"warning: {span} left out: the alternation breaks beside it, within a period of the clip's end")
             continue
         parts.append(part)
+    if not parts:
+        raise InputError(
+            f"{path}: found no part without a break of a whole period of {schedule.n_exposures}; {way_out}"
+        )
     if len(parts) > 1:
         places = "; ".join(describe_break(b) for b in facts.breaks[:3]) + ("; ..." if len(facts.breaks) > 3 else "")
         say(f"the alternation breaks ({places}): {len(parts)} parts are reconstructed on their own")

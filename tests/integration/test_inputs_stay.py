@@ -189,12 +189,17 @@ def test_options_that_would_do_nothing(
     assert (result.status, message in result.err) == (2, True), result.err
 
 
-def test_a_short_rest_after_a_break_can_be_left_out(lrhdr: Run, tmp_path: Path) -> None:
-    clip = tmp_path / "clip"
-    clip.mkdir()
-    exposures = [4.0 ** (i % 3) for i in range(20) if i != 17]
+def without_frame(folder: Path, dropped: int, count: int, period: int) -> Path:
+    """A still clip of which one frame is missing, numbered without a gap."""
+    folder.mkdir()
+    exposures = [4.0 ** (i % period) for i in range(count) if i != dropped]
     for i, exposure in enumerate(exposures):
-        write_png(clip / f"{i:03d}.png", expose(scene(24, 40), exposure))
+        write_png(folder / f"{i:03d}.png", expose(scene(24, 40), exposure))
+    return folder
+
+
+def test_a_short_rest_after_a_break_can_be_left_out(lrhdr: Run, tmp_path: Path) -> None:
+    clip = without_frame(tmp_path / "clip", 17, 20, 3)
     common = ("reconstruct", clip, *CHEAP)
     result = lrhdr(*common, "-o", tmp_path / "all")
     assert result.status == 0, result.err
@@ -212,11 +217,7 @@ def test_a_short_rest_after_a_break_can_be_left_out(lrhdr: Run, tmp_path: Path) 
 
 
 def test_a_frame_before_a_dropped_one_is_left_out(lrhdr: Run, tmp_path: Path) -> None:
-    clip = tmp_path / "clip"
-    clip.mkdir()
-    exposures = [4.0 ** (i % 2) for i in range(14) if i != 1]
-    for i, exposure in enumerate(exposures):
-        write_png(clip / f"{i:03d}.png", expose(scene(24, 40), exposure))
+    clip = without_frame(tmp_path / "clip", 1, 14, 2)
     for stops in ((), ("--stops", "0,2")):
         out = tmp_path / f"o{len(stops)}"
         result = lrhdr(

@@ -21,11 +21,9 @@ from torch import Tensor
 
 from lrhdr.io.encoder import Encoder, StreamSettings, Timing
 from lrhdr.io.video import VideoReader
-from lrhdr.io.video_writer import even_size, pad_to_even
-from lrhdr.io.yuv import downsample_chroma_left, quantise, rgb_to_yuv
+from lrhdr.io.video_writer import BT709, even_size, planes_of_rgb
 from lrhdr.randomness import numpy_generator
 
-_BT709 = (1, 1, 1)
 _LEAD, _TRAIL = 4, 2  # frames beside a window: its first frame is then no key frame, its last is predicted both ways
 _SUBSAMPLING = {"4:4:4": 0x111111, "4:2:2": 0x211111, "4:2:0": 0x221111}  # OpenCV's IMWRITE_JPEG_SAMPLING_FACTOR
 
@@ -154,13 +152,10 @@ def _h264(frames: list[NDArray[np.float32]], config: RecordingConfig) -> list[ND
     # One thread: x264 gives other files with another number of threads. The macroblock tree: see `VideoWriter`.
     options = {"crf": f"{config.crf:g}", "preset": config.preset, "threads": "1"}
     options["x264-params"] = f"bframes={config.b_frames}:no-mbtree=1"
-    settings = StreamSettings("libx264", "yuv420p", options, _BT709)
+    settings = StreamSettings("libx264", "yuv420p", options, BT709)
     with TemporaryDirectory(prefix="lrhdr-recording-") as folder:
         path = Path(folder) / "clip.mp4"
         with Encoder(path, Timing(Fraction(24)), even_size((height, width)), settings) as encoder:
             for frame in frames:
-                y, cb, cr = rgb_to_yuv(pad_to_even(frame.clip(0.0, 1.0)), "bt709")
-                planes = [quantise(y, bits=8, full_range=False, chroma=False)]
-                planes += [quantise(downsample_chroma_left(c), bits=8, full_range=False, chroma=True) for c in (cb, cr)]
-                encoder.put(planes)
+                encoder.put(planes_of_rgb(frame))
         return [f.image[:height, :width] for f in VideoReader(path).timed_frames()]

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
 from lrhdr.io.encoder import Encoder, Sound, StreamSettings, Timing
-from lrhdr.io.yuv import downsample_chroma_left, quantise, rgb_to_yuv
+from lrhdr.io.yuv import Codes, downsample_chroma_left, quantise, rgb_to_yuv
 
-_BT709 = (1, 1, 1)
+BT709 = (1, 1, 1)
+"""H.273 codes of primaries, transfer and matrix."""
 
 
 class VideoWriter(Encoder):
@@ -61,7 +62,7 @@ class VideoWriter(Encoder):
             # x264's macroblock tree reads past its rows where these are no multiple of 8 macroblocks: two runs of one
             # clip then give different files (measured with build 165: 17 different files in 25 runs at 192x136).
             options["x264-params"] = "no-mbtree=1"
-        settings = StreamSettings("libx264", "yuv420p", options, _BT709)
+        settings = StreamSettings("libx264", "yuv420p", options, BT709)
         super().__init__(path, Timing(rate, times), (height, width), settings, sound=sound, comment=comment)
 
     def write(self, image: NDArray[np.uint8] | NDArray[np.floating[Any]]) -> None:
@@ -78,11 +79,14 @@ class VideoWriter(Encoder):
             expected = f"uint8 or float {(*self.size, 3)}"
             raise InputError(f"{self.path}: expected frames of {expected}, found {image.dtype} {image.shape}")
         rgb = image.astype(np.float32)
-        rgb = rgb / np.float32(255) if image.dtype == np.uint8 else np.clip(rgb, 0, 1)
-        y, cb, cr = rgb_to_yuv(pad_to_even(rgb), "bt709")
-        planes = [quantise(y, bits=8, full_range=False, chroma=False)]
-        planes += [quantise(downsample_chroma_left(c), bits=8, full_range=False, chroma=True) for c in (cb, cr)]
-        self.put(planes)
+        self.put(planes_of_rgb(rgb / np.float32(255) if image.dtype == np.uint8 else rgb))
+
+
+def planes_of_rgb(rgb: NDArray[np.float32]) -> list[Codes]:
+    """Codes of an (H, W, 3) R'G'B' image (clipped to [0, 1]): 4:2:0, 8 bits, BT.709, limited range; sides made even."""
+    y, cb, cr = rgb_to_yuv(pad_to_even(np.clip(rgb, 0, 1)), "bt709")
+    chroma = [quantise(downsample_chroma_left(c), bits=8, full_range=False, chroma=True) for c in (cb, cr)]
+    return [quantise(y, bits=8, full_range=False, chroma=False), *chroma]
 
 
 def even_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -24,6 +24,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "warp": (0, ()),
     "filters": (0, ()),
     "noise": (0, ("radiometry",)),
+    "chroma": (0, ()),
     "entmax": (0, ()),
     "agreement": (0, ("filters", "radiometry")),
     "allocator": (0, ()),

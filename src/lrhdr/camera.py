@@ -12,13 +12,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lrhdr.randomness import numpy_generator
+
+Demosaicing = Literal["none", "bilinear", "malvar"]
+
+# Green at red or blue; red at a green between two reds of its row (transposed: of its column); red at blue. Blue
+# likewise.
+_MALVAR = (
+    torch.tensor(
+        [
+            [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]],
+            [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]],
+            [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]],
+        ]
+    )
+    / 8.0
+)
 
 # Below this mean count a Gaussian is visibly wrong (skewed, negative); above it the two agree to the eye.
 _POISSON_BELOW_E = 10.0
@@ -38,8 +53,9 @@ class CameraConfig:
             frames with exposure <= `field_max_exposure`), or "none".
         field_sigma: standard deviation of the field's noise, in radiance (public training code of the field: 1e-3).
         field_max_exposure: longest relative exposure that gets the field's noise (their code names 1 and 4).
-        bayer: the sensor's noise is that of a colour filter array after bilinear demosaicing: each photosite sees one
-            colour, its neighbours' noise is shared out. The picture itself is demosaiced without loss.
+        demosaicing: how the sensor's noise comes out of a colour filter array: "none" (a sensor for each colour),
+            "bilinear", or "malvar" (Malvar, He, Cutler, ICASSP 2004: linear filters of 5 x 5, whose colour differences
+            are smoother, as those of raw converters are). The picture itself is demosaiced without loss.
     """
 
     full_well_e: float = 8000.0
@@ -49,7 +65,7 @@ class CameraConfig:
     noise: Literal["sensor", "field", "none"] = "sensor"
     field_sigma: float = 1e-3
     field_max_exposure: float = 4.0
-    bayer: bool = field(default=False, repr=False)  # lrhdr-bench's content hash holds a camera's repr
+    demosaicing: Demosaicing = field(default="none", repr=False)  # lrhdr-bench's content hash holds a camera's repr
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -65,6 +81,8 @@ class CameraConfig:
             raise ValueError(f"expected gamma > 0, found {self.gamma}")
         if self.noise not in ("sensor", "field", "none"):
             raise ValueError(f"expected noise 'sensor', 'field' or 'none', found {self.noise!r}")
+        if self.demosaicing not in get_args(Demosaicing):
+            raise ValueError(f"expected demosaicing {', '.join(get_args(Demosaicing))}, found {self.demosaicing!r}")
 
     @classmethod
     def sample(
@@ -78,7 +96,7 @@ class CameraConfig:
         Args:
             generator: where the numbers come from.
             read_noise_e: range of the read noise, drawn log-uniform.
-            bayer_share: share of cameras with a colour filter array.
+            bayer_share: share of cameras with a colour filter array; half of them with either way of demosaicing.
         """
         rng = numpy_generator(generator)
         least, most = read_noise_e
@@ -86,7 +104,7 @@ class CameraConfig:
             full_well_e=float(math.exp(rng.uniform(math.log(800.0), math.log(40_000.0)))),
             read_noise_e=float(math.exp(rng.uniform(math.log(least), math.log(most)))),
             bit_depth=int(rng.choice([8, 10, 16], p=[0.75, 0.10, 0.15])),
-            bayer=bayer_share > 0.0 and bool(rng.random() < bayer_share),
+            demosaicing=str(rng.choice(["bilinear", "malvar"])) if rng.random() < bayer_share else "none",  # type: ignore[arg-type]
         )
 
 
@@ -98,19 +116,31 @@ def _shot_noise(mean_e: Tensor, generator: torch.Generator) -> Tensor:
     return counts
 
 
-def _demosaic(noise: Tensor) -> Tensor:
-    """Sample (..., 3, H, W) through a Bayer array (red at the top left) and interpolate bilinearly."""
+def _colour_sites(height: int, width: int) -> Tensor:
+    """Where a Bayer array sees red, green, blue: (3, H, W) of 0 and 1, red at the top left."""
+    down, across = torch.arange(height)[:, None] % 2, torch.arange(width)[None] % 2
+    return torch.stack(((down == 0) & (across == 0), down != across, (down == 1) & (across == 1))).float()
+
+
+def _demosaic(noise: Tensor, how: Demosaicing) -> Tensor:
+    """See `noise` (..., 3, H, W) through a Bayer array and bring every pixel its three colours back."""
     height, width = noise.shape[-2:]
-    rows, columns = torch.arange(height) % 2, torch.arange(width) % 2
-    even, odd = (rows == 0).float(), (rows == 1).float()
-    left, right = (columns == 0).float(), (columns == 1).float()
-    sites = torch.stack(
-        (torch.outer(even, left), torch.outer(even, right) + torch.outer(odd, left), torch.outer(odd, right))
-    )
-    cross = torch.tensor([[0.0, 1.0, 0.0], [1.0, 4.0, 1.0], [0.0, 1.0, 0.0]]) / 4.0
-    square = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 4.0
-    seen = F.pad((noise * sites).reshape(-1, 3, height, width), (1, 1, 1, 1), mode="reflect")
-    return F.conv2d(seen, torch.stack((square, cross, square))[:, None], groups=3).reshape(noise.shape)
+    sites = _colour_sites(height, width)
+    seen = (noise * sites).reshape(-1, 3, height, width)
+    if how == "bilinear":
+        cross = torch.tensor([[0.0, 1.0, 0.0], [1.0, 4.0, 1.0], [0.0, 1.0, 0.0]]) / 4.0
+        square = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 4.0
+        padded = F.pad(seen, (1, 1, 1, 1), mode="reflect")
+        return F.conv2d(padded, torch.stack((square, cross, square))[:, None], groups=3).reshape(noise.shape)
+    mosaic = F.pad(seen.sum(dim=1, keepdim=True), (2, 2, 2, 2), mode="reflect")
+    filters = torch.cat((_MALVAR, _MALVAR[1:2].mT))[:, None]
+    green, in_row, diagonal, in_column = F.conv2d(mosaic, filters).unbind(dim=1)
+    at_green = sites[1].bool()
+    red_row = (torch.arange(height) % 2 == 0)[:, None]
+    red = torch.where(red_row, in_row, in_column).where(at_green, diagonal)
+    blue = torch.where(red_row, in_column, in_row).where(at_green, diagonal)
+    full = torch.stack((red, green, blue), dim=1)
+    return torch.where(sites.bool(), seen, full).reshape(noise.shape)
 
 
 def expose(radiance: Tensor, exposure: Tensor | float, config: CameraConfig, generator: torch.Generator) -> Tensor:
@@ -138,8 +168,8 @@ def expose(radiance: Tensor, exposure: Tensor | float, config: CameraConfig, gen
         mean_e = (scene * e).clamp_max(2.0) * config.full_well_e
         read = torch.randn(scene.shape, generator=generator) * config.read_noise_e
         collected = _shot_noise(mean_e, generator) + read
-        if config.bayer:
-            collected = mean_e + _demosaic(collected - mean_e)
+        if config.demosaicing != "none":
+            collected = mean_e + _demosaic(collected - mean_e, config.demosaicing)
         linear = collected / config.full_well_e
     elif config.noise == "field":
         noise = torch.randn(scene.shape, generator=generator) * config.field_sigma

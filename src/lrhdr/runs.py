@@ -26,6 +26,7 @@ from lrhdr.aov import layers_of, parse_layers
 from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
+from lrhdr.chroma import has_coarse_colour
 from lrhdr.clip_setup import FIRST_FRAME, check_places, first_frame_digest, prepare_clip
 from lrhdr.colour import CHROMATICITIES, to_rec709
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
@@ -122,7 +123,7 @@ def run(
         schedule,
         keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False),
         size=source.size,
-        recorded=source.lossy,
+        recorded="" if options.weights or options.method != NETWORK else sign_of_codec(source, schedule.n_exposures),
         notify=notify,
     )
     clip = ClipFiles(
@@ -281,13 +282,33 @@ def _clear_left_behind(options: RunOptions) -> None:
             clear_stale(Path(target).parent, (Path(target).name,))
 
 
+def sign_of_codec(source: FrameSource, n_frames: int) -> str:
+    """By what sign a clip went through a lossy codec: its file's, or the colour of its first frames.
+
+    Args:
+        source: the clip.
+        n_frames: how many frames to look at, where the file does not say.
+
+    Returns:
+        The sign in words; "" for none.
+
+    Raises:
+        InputError: a frame cannot be read.
+    """
+    if source.lossy:
+        return "the input's codec may have lost detail"
+    if not source.is_linear and has_coarse_colour(source.coded_frames(0, n_frames)):
+        return "the input's colour has half the resolution, as frames taken out of a video have"
+    return ""
+
+
 def build_reconstructor(
     options: RunOptions,
     schedule: ExposureSchedule,
     *,
     keep_maps: bool | set[int] = False,
     size: tuple[int, int] | None = None,
-    recorded: bool = False,
+    recorded: str = "",
     notify: Callable[[str], None] | None = None,
 ) -> tuple[Reconstructor, str, str]:
     """The reconstructor that the options ask for.
@@ -298,7 +319,8 @@ def build_reconstructor(
         keep_maps: as in `Reconstructor`.
         size: (height, width) of the frames, by which frames at once and threads are chosen; None computes one frame
             after the other.
-        recorded: whether the frames went through a lossy codec; picks the default weights, too.
+        recorded: by what sign the frames went through a lossy codec (`sign_of_codec`), "" if by none; picks the default
+            weights, too.
         notify: called with each line that a person should read.
 
     Returns:
@@ -318,9 +340,9 @@ def build_reconstructor(
         interpolator = options.interpolator or DEFAULT_INTERPOLATOR
     else:
         n = schedule.n_exposures
-        chosen = options.weights or default_weights(n, recorded=recorded)
+        chosen = options.weights or default_weights(n, recorded=bool(recorded))
         if notify and not options.weights and chosen.endswith(RECORDED):
-            notify(f"weights {chosen}: the input's codec may have lost detail (--weights says otherwise)")
+            notify(f"weights {chosen}: {recorded} (--weights says otherwise)")
         try:
             method, record = load_pretrained(chosen)
         except WeightsError as error:

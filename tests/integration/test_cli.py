@@ -356,3 +356,21 @@ def test_footage_from_a_lossy_codec_gets_the_weights_for_it(lrhdr: Run, tmp_path
         own = lrhdr("reconstruct", folder, "-o", tmp_path / "own" / name, *cheap, "--weights", "compact-2exp")
         assert own.status == 0, own.err
         assert "codec" not in own.err
+
+
+@pytest.mark.parametrize("curve", [(), ("--crf", "slog3")])
+def test_frames_taken_out_of_a_video_get_the_weights_for_it(lrhdr: Run, tmp_path: Path, curve: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "clip").mkdir()
+    for i in range(3):
+        y, *chroma = (
+            cv2.resize(rng.integers(90, 140, size, dtype=np.uint8), (64, 48), interpolation=cv2.INTER_NEAREST)
+            for size in ((48, 64), (24, 32), (24, 32))
+        )
+        cv2.imwrite(str(tmp_path / "clip" / f"{i}.png"), cv2.cvtColor(cv2.merge((y, *chroma)), cv2.COLOR_YCrCb2BGR))
+    cheap = ("--stops", "0,3", "--no-inspect", "--frames", "0:1", "--interpolator", "average", "--threads", 1)
+    result = lrhdr("reconstruct", tmp_path / "clip", "-o", tmp_path / "out", *cheap, *curve)
+    assert result.status == 0, result.err
+    assert "weights compact-2exp-recorded: the input's colour has half the resolution" in result.err
+    (frame,) = (tmp_path / "out").glob("*.exr")
+    assert read_exr_header(frame)["lrhdr:weights"] == "compact-2exp-recorded"

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lrhdr.camera import CameraConfig, expose
+from lrhdr.camera import CameraConfig, Demosaicing, _demosaic, expose
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.randomness import numpy_generator, torch_generator
 
@@ -40,22 +40,43 @@ def test_mean_and_variance_of_the_noise_follow_the_model(level: float) -> None:
     assert abs(float(x.var()) / variance - 1) < 5 * math.sqrt(2 / n) + 5 * math.sqrt(1 / (n * mean))
 
 
-def test_a_colour_filter_array_spreads_noise_and_keeps_the_mean() -> None:
+@pytest.mark.parametrize(("how", "correlated", "ratio"), [("bilinear", 0.25, 0.7), ("malvar", 0.05, 0.9)])
+def test_a_colour_filter_array_spreads_noise_and_keeps_the_mean(
+    how: Demosaicing, correlated: float, ratio: float
+) -> None:
     flat = torch.full((3, 128, 128), 0.3)
     white, bayer = (
-        expose(flat, 1.0, CameraConfig(bit_depth=0, gamma=1.0, bayer=b), torch_generator(3)) - 0.3
-        for b in (False, True)
+        expose(flat, 1.0, CameraConfig(bit_depth=0, gamma=1.0, demosaicing=d), torch_generator(3)) - 0.3
+        for d in ("none", how)
     )
 
     def neighbours(x: torch.Tensor) -> float:
         return float((x[..., 1:] * x[..., :-1]).mean() / x.square().mean())
 
     assert abs(neighbours(white)) < 0.02
-    assert neighbours(bayer) > 0.25
+    assert neighbours(bayer) > correlated
     assert abs(float(bayer.mean())) < 1e-4
-    assert 0.4 < float(bayer.std() / white.std()) < 0.9
+    assert abs(float(bayer.std() / white.std()) - ratio) < 0.1
     # A photosite's own colour is untouched: red at even rows and columns.
     torch.testing.assert_close(bayer[0, ::2, ::2], white[0, ::2, ::2], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("how", ["bilinear", "malvar"])
+def test_demosaicing_brings_even_colours_back(how: Demosaicing) -> None:
+    colour = torch.tensor([0.2, 0.5, 0.7])[:, None, None].expand(3, 16, 20)
+    torch.testing.assert_close(_demosaic(colour, how), colour, atol=1e-6, rtol=0)
+
+
+def test_malvar_leaves_little_fine_colour() -> None:
+    noise = torch.randn((3, 128, 128), generator=torch_generator(1))
+
+    def share(x: torch.Tensor) -> float:
+        """Of the finest detail that is in differences of colour, against that in green."""
+        fine = x[..., 2:] + x[..., :-2] - 2.0 * x[..., 1:-1]
+        fine = fine[:, 2:] + fine[:, :-2] - 2.0 * fine[:, 1:-1]
+        return float((fine[0] - fine[1]).std() / fine[1].std())
+
+    assert share(_demosaic(noise, "malvar")) < 0.6 * share(_demosaic(noise, "bilinear"))
 
 
 def test_longer_exposure_gives_the_better_signal() -> None:

@@ -28,6 +28,10 @@ class RecodedSource(FrameSource):
         """See `FrameSource.frames`."""
         return (self._curve.to_ldr(frame) for frame in self._whole.frames(start, stop))
 
+    def coded_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """See `FrameSource.coded_frames`."""
+        return self._whole.coded_frames(start, stop)
+
     def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
         """See `FrameSource.thin_frames`."""
         return (self._curve.to_ldr(frame) for frame in self._whole.thin_frames(step))

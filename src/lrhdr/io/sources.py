@@ -83,6 +83,10 @@ class FrameSource(ABC):
             InputError: a frame cannot be read; the message names it.
         """
 
+    def coded_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """Read a range of frames as their files have them, before any response curve; arguments as in `frames`."""
+        return self.frames(start, stop)
+
     def thin_frames(self, step: int) -> Iterator[NDArray[np.float32]]:
         """Read all frames at every `step`-th pixel, for statistics; sources may do so faster than by `frames`.
 
@@ -252,6 +256,10 @@ class _Part(FrameSource):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
         stop = self.n_frames if stop is None else min(stop, self.n_frames)
         return self._whole.frames(self._start + start, self._start + stop)
+
+    def coded_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        return self._whole.coded_frames(self._start + start, self._start + stop)
 
 
 def open_frames(path: str | os.PathLike[str], *, data_levels: bool = False, allow_hdr: bool = False) -> FrameSource:

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 from lrhdr._version import __version__
 
 if TYPE_CHECKING:
+    from lrhdr.backends import BackendChoice
     from lrhdr.checks import InputError, LrhdrError, OutputError, WeightsError
     from lrhdr.exposure import ExposureSchedule
+    from lrhdr.io.exr import write_exr
+    from lrhdr.io.sources import FrameSource, open_frames
     from lrhdr.models.lrhdr import LRHDR, LRHDRConfig, LRHDROutput
     from lrhdr.pipeline import HdrFrame, Reconstructor
-    from lrhdr.weights import load_pretrained
+    from lrhdr.weights import WeightsRecord, load_pretrained
 
 _HOMES = {
+    "BackendChoice": "lrhdr.backends",
     "ExposureSchedule": "lrhdr.exposure",
+    "FrameSource": "lrhdr.io.sources",
     "HdrFrame": "lrhdr.pipeline",
     "InputError": "lrhdr.checks",
     "LRHDR": "lrhdr.models.lrhdr",
@@ -26,12 +31,17 @@ _HOMES = {
     "OutputError": "lrhdr.checks",
     "Reconstructor": "lrhdr.pipeline",
     "WeightsError": "lrhdr.checks",
+    "WeightsRecord": "lrhdr.weights",
     "load_pretrained": "lrhdr.weights",
+    "open_frames": "lrhdr.io.sources",
+    "write_exr": "lrhdr.io.exr",
 }
 
 __all__ = [
     "LRHDR",
+    "BackendChoice",
     "ExposureSchedule",
+    "FrameSource",
     "HdrFrame",
     "InputError",
     "LRHDRConfig",
@@ -40,8 +50,11 @@ __all__ = [
     "OutputError",
     "Reconstructor",
     "WeightsError",
+    "WeightsRecord",
     "__version__",
     "load_pretrained",
+    "open_frames",
+    "write_exr",
 ]
 
 

@@ -62,7 +62,7 @@ class RunOptions:
         device: where to compute.
         backend: what runs the network, a name in `backends.BACKENDS`.
         quality: "best", or "fast" (a cheaper search for motion).
-        precision: of the convolutions, a name in `backends.PRECISIONS`; "auto" is bfloat16 where the CPU multiplies it.
+        precision: of the convolutions, a name in `backends.PRECISIONS`; "auto" is bfloat16 on CPUs that have it.
         stabilise_window: for hand-held clips: bring each window's frames to its reference by one global motion each.
         composite: paste the reference where it is well exposed, as the field's test scripts do.
         preview: file of a tone-mapped H.264 preview; None for none.

@@ -115,7 +115,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, batch: bool = False) -> 
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the convolutions; auto: bf16 where the CPU has instructions for it, which changes PSNR by hundredths of a dB",
+        help="of the convolutions; auto: bf16 on CPUs that have it, which changes PSNR by hundredths of a dB",
     )
     parser.add_argument(
         "--tile", type=int, metavar="PX", help="work in tiles of this side (GPUs with little memory; not exact)"

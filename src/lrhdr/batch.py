@@ -23,7 +23,7 @@ from lrhdr.batch_tasks import JOIN, PREPARE, SHARD, Done, Failure, Task
 from lrhdr.batch_workers import Engine, Event
 from lrhdr.checks import InputError
 from lrhdr.delivery import Progress
-from lrhdr.io.atomic import output_error
+from lrhdr.io.atomic import make_folder
 from lrhdr.io.metadata import EXPOSURES_FILE
 from lrhdr.io.sources import input_files, open_frames
 from lrhdr.ledger import Ledger
@@ -219,10 +219,7 @@ def run_batch(
         raise InputError(f"retries: expected 0 or more, found {retries}")
     check_size(shard_frames)
     folder = Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
+    make_folder(folder)
     with Ledger(folder / LEDGER, fresh=overwrite) as ledger:
         states = survey(clips)
         find_todo(states, () if overwrite else ledger.entries, shard_frames)

@@ -18,8 +18,7 @@ from pathlib import Path
 from lrhdr.batch_manifest import BatchClip
 from lrhdr.checks import LrhdrError
 from lrhdr.clip_setup import FIRST_FRAME, first_frame_digest, prepare_clip
-from lrhdr.delivery import make_parent
-from lrhdr.io.atomic import clear_stale, output_error, write_bytes
+from lrhdr.io.atomic import clear_stale, make_folder, make_parent, output_error, write_bytes
 from lrhdr.run_options import parse_range
 from lrhdr.run_videos import check_light, plan_videos, silence
 from lrhdr.runs import build_reconstructor, check_targets, run
@@ -108,8 +107,8 @@ def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
     check_targets(clip.input, clip.output, clip.options)  # before anything is made or thrown away
     check_light(clip.options)
     folder, record = Path(clip.output), clip.files.record
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         clear_stale(folder)
         existing = clip.files.existing()
         if task.overwrite:
@@ -119,7 +118,7 @@ def _prepare(task: Task, _progress: Callable[[int], None]) -> Done:
     except OSError as error:
         raise output_error(folder, error) from error
     if clip.options.sidecar:
-        make_parent(Path(clip.options.sidecar))
+        make_parent(clip.options.sidecar)
     setup = prepare_clip(clip.input, clip.options, clip.output, notify=notes.append, trim=False)
     setup.schedule.check_length(setup.source.n_frames, clip.input)
     wanted = parse_range(clip.options.frames, setup.source.n_frames)
@@ -149,5 +148,5 @@ def _join(task: Task, _progress: Callable[[int], None]) -> Done:
     clip = task.clip
     for name in ("preview", "hdr10", "hlg"):
         if path := getattr(clip.options, name):
-            make_parent(Path(path))
+            make_parent(path)
     return Done(written=run(clip.input, clip.output, clip.options).written)

@@ -24,7 +24,7 @@ import numpy as np
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
 from lrhdr.data.bench import BENCH_FRAMES, BENCH_SEED, BENCH_SIZE, BENCH_VERSION, BenchClip, bench_clips, content_hash
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import make_folder, output_error, write_bytes
 from lrhdr.io.images import write_exr, write_png
 
 Progress = Callable[[str, int, int], None]
@@ -111,7 +111,7 @@ def _write_clip(folder: Path, clip: BenchClip, asked: dict[str, Any]) -> None:
     try:
         if complete.is_file() and complete.read_text(encoding="utf-8") == about:
             return
-        (folder / "truth").mkdir(parents=True, exist_ok=True)
+        make_folder(folder / "truth")
         complete.unlink(missing_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error

@@ -9,7 +9,7 @@ from lrhdr.calibration import Calibration, calibrate
 from lrhdr.checks import InputError
 from lrhdr.clip_setup import check_places
 from lrhdr.curve_plot import plot_curve
-from lrhdr.delivery import make_parent
+from lrhdr.io.atomic import make_parent
 from lrhdr.io.curves import write_calibration
 from lrhdr.io.images import write_png
 from lrhdr.io.metadata import frame_stops, parse_numbers

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lrhdr.checks import InputError
-from lrhdr.io.atomic import output_error, replacing
+from lrhdr.io.atomic import make_parent, write_bytes
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -28,12 +28,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = BytesIO()
     torch.save(state, buffer)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-    except OSError as error:
-        raise output_error(path, error) from None
+    make_parent(path)
+    write_bytes(path, buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from lrhdr.inspection import (
     open_with_curve,
     with_times,
 )
-from lrhdr.io.atomic import output_error
+from lrhdr.io.atomic import make_parent
 from lrhdr.io.images import FRAME_SUFFIXES
 from lrhdr.io.raw import RAW_SUFFIXES
 from lrhdr.io.recoded import RecodedSource
@@ -355,8 +355,5 @@ def _alternation(facts: ClipFacts) -> Alternation:
 
 
 def _write(path: Path, facts: ClipFacts) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
+    make_parent(path)
     write_sidecar(path, facts)

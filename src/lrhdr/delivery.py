@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
 from lrhdr.colour import CHROMATICITIES, COLORSPACES, conversion_matrix
-from lrhdr.io.atomic import clear_stale, output_error, write_bytes
+from lrhdr.io.atomic import clear_stale, make_folder, make_parent, output_error, write_bytes
 from lrhdr.io.exr import encode_exr_layers
 from lrhdr.io.images import read_exr_header, write_exr
 from lrhdr.timecode import Timecode
@@ -120,8 +120,8 @@ def open_folder(
         InputError: the folder holds frames that other settings made, and `overwrite` is off.
         OutputError: the folder or its run file cannot be written.
     """
+    make_folder(clip.folder)
     try:
-        clip.folder.mkdir(parents=True, exist_ok=True)
         for folder in (clip.folder, clip.folder / "aov"):
             clear_stale(folder)
         record = (json.dumps(settings, indent=2) + "\n").encode()
@@ -254,15 +254,3 @@ class FrameStyle:
         lossless = "zip" if self.compression == "dwaa" else self.compression
         make_parent(path)
         write_bytes(path, encode_exr_layers(layers, attributes, cast(Any, lossless)))
-
-
-def make_parent(path: Path) -> None:
-    """Make the folder of a file.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error

@@ -13,23 +13,11 @@ from typing import Any
 from lrhdr.baselines import BASELINES
 from lrhdr.evaluation import FrameKey, Progress, evaluate
 from lrhdr.evaluation_pictures import WorstFrames, write_sheets
-from lrhdr.io.atomic import output_error
+from lrhdr.io.atomic import make_folder
 from lrhdr.judges import JUDGES
 from lrhdr.score_plots import write_plots
 from lrhdr.scores import Evaluation
 from lrhdr.takes import Clip
-
-
-def make_results_folder(folder: Path) -> None:
-    """Make a folder, unless it is there.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
 
 
 def draw_plots(result: Evaluation, folder: Path) -> list[Path]:
@@ -48,7 +36,7 @@ def draw_plots(result: Evaluation, folder: Path) -> list[Path]:
     judge = next((j for j in JUDGES.values() if any(j.name in r.metrics for r in result.frames)), None)
     if judge is None:
         return []
-    make_results_folder(folder)
+    make_folder(folder)
     return write_plots(result.frames, folder, judge.name, judge.label)
 
 
@@ -118,5 +106,5 @@ def draw_worst(
         keep=kept,
         only=wanted,
     )
-    make_results_folder(folder)
+    make_folder(folder)
     write_sheets(kept, folder)

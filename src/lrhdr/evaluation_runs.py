@@ -18,9 +18,9 @@ from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError
 from lrhdr.data.recording import RECORDINGS
 from lrhdr.evaluation import Progress, evaluate
-from lrhdr.evaluation_drawing import draw_plots, draw_worst, make_results_folder
+from lrhdr.evaluation_drawing import draw_plots, draw_worst
 from lrhdr.evaluation_sources import find_source, select
-from lrhdr.io.atomic import write_bytes
+from lrhdr.io.atomic import make_folder, write_bytes
 from lrhdr.judges import DEFAULT_METRICS
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, set_threads
 from lrhdr.protocols import DEFAULT_PROTOCOL, Display, get_protocol
@@ -140,7 +140,7 @@ def score(
                 say(f"no weights for {count} exposures: networks are not scored on those clips")
     trained_with = next((r.interpolator for r in records.values()), DEFAULT_INTERPOLATOR)
     folder = Path(output)
-    make_results_folder(folder)
+    make_folder(folder)
     if threads is not None:
         set_threads(threads)
     extra: dict[str, Any] = {

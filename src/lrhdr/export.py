@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import make_parent, write_bytes
 from lrhdr.models.lrhdr import LRHDR
 from lrhdr.weights import WeightsRecord, load_pretrained
 
@@ -146,10 +146,7 @@ def export_onnx(
         about |= {"weights": record.name, "sha256": record.sha256, "licence": record.licence}
         about["config"] = json.dumps(record.config)
     onnx.helper.set_model_props(proto, about)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
+    make_parent(path)
     write_bytes(path, proto.SerializeToString())
 
 

@@ -34,7 +34,7 @@ from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in, up_to
 from lrhdr.interpolate.stored import BUNDLED, METADATA_KEY, StoredRecord, load_into, read_stored
-from lrhdr.io.atomic import replacing
+from lrhdr.io.atomic import make_folder, replacing
 from lrhdr.nn import widening
 from lrhdr.radiometry import GAMMA
 from lrhdr.tonemap import mu_law
@@ -379,6 +379,7 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
 
     Raises:
         InputError: data missing or unfit, or a checkpoint of another configuration.
+        OutputError: a file cannot be written.
         LrhdrError: the loss stopped being finite.
     """
     say = progress or (lambda _line: None)
@@ -398,7 +399,7 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
     output = Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     checkpoint, target = output / "last.pt", output / f"{config.name}.safetensors"
     wanted = json.loads(json.dumps(asdict(replace(config, output="", threads=1, log_every=1, validate_every=1))))
     wanted["data"] = [Path(folder).name for folder in config.data]

@@ -32,7 +32,7 @@ from lrhdr.interpolate.film_names import config_from_shapes
 from lrhdr.interpolate.rife import RifeConfig
 from lrhdr.interpolate.stored import METADATA_KEY, StoredRecord, build_network, load_into, read_stored
 from lrhdr.interpolator_files import Tensors, check_file, digest_of, read_film_file, read_named_tensors
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import make_parent, write_bytes
 
 
 @dataclass(frozen=True)
@@ -253,11 +253,9 @@ def _store(target: Path, tensors: Tensors, record: StoredRecord, source: Path) -
     """Check the tensors against their network and write them."""
     load_into(build_network(record.architecture, record.config), tensors, str(source))
     state = {key: value.detach().contiguous() for key, value in sorted(tensors.items())}
+    make_parent(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(target, save(state, metadata={METADATA_KEY: record.to_json()}))  # `save_file`: for its owner alone
-    except OSError as error:
-        raise output_error(target, error) from None
     except SafetensorError as error:
         raise WeightsError(f"cannot write {target}: {error}") from None
     return target

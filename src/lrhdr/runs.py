@@ -29,9 +29,9 @@ from lrhdr.checks import InputError, WeightsError
 from lrhdr.chroma import has_coarse_colour
 from lrhdr.clip_setup import FIRST_FRAME, check_places, first_frame_digest, prepare_clip
 from lrhdr.colour import CHROMATICITIES, to_rec709
-from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, make_parent, open_folder
+from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, open_folder
 from lrhdr.exposure import ExposureSchedule
-from lrhdr.io.atomic import clear_stale
+from lrhdr.io.atomic import clear_stale, make_parent
 from lrhdr.io.images import write_png
 from lrhdr.io.sources import FrameSource
 from lrhdr.io.tags import read_timecode

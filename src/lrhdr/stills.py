@@ -9,9 +9,9 @@ import numpy as np
 
 from lrhdr.checks import InputError
 from lrhdr.colour import conversion_matrix
-from lrhdr.delivery import make_parent
 from lrhdr.display_light import REFERENCE_WHITE, DisplayMap, pq_signal
 from lrhdr.exr_clips import read_facts
+from lrhdr.io.atomic import make_parent
 from lrhdr.io.images import read_exr
 from lrhdr.io.looks import load_look
 from lrhdr.io.stills import write_avif, write_png16, write_radiance, write_tiff16, write_ultra_hdr

@@ -23,7 +23,7 @@ from lrhdr.data.base import Sample
 from lrhdr.data.sequences import SequenceConfig
 from lrhdr.data.training_data import open_training_data
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.io.atomic import clear_stale, write_bytes
+from lrhdr.io.atomic import clear_stale, make_folder, write_bytes
 from lrhdr.losses import Losses, lrhdr_loss, oracle_index
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.nn.widening import widened
@@ -250,8 +250,12 @@ class TrainingRun:
         return (time.monotonic() - self.start) / 60.0
 
     def prepare_folder(self) -> None:
-        """Make the run's folder, take away what a killed process left half written, and store the configuration."""
-        self.output.mkdir(parents=True, exist_ok=True)
+        """Make the run's folder, take away what a killed process left half written, and store the configuration.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        make_folder(self.output)
         clear_stale(self.output)
         write_bytes(self.output / "config.json", json.dumps(asdict(self.config), indent=1).encode())
 

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr._version import __version__
-from lrhdr.delivery import Progress, make_parent
+from lrhdr.delivery import Progress
 from lrhdr.display_light import HLG_PEAK, DisplayMap, hlg_signal, pq_signal
+from lrhdr.io.atomic import make_parent
 from lrhdr.io.encoder import Sound, Timing
 from lrhdr.io.hdr_writer import HdrCoding, HdrVideoWriter, LightLevels, mastering_peak_for, signal_to_planes
 from lrhdr.io.images import read_exr

@@ -20,7 +20,7 @@ from safetensors.torch import save
 
 from lrhdr._version import __version__
 from lrhdr.checks import OutputError, WeightsError
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import make_parent, write_bytes
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.nn.skeleton import skeleton
 
@@ -157,11 +157,9 @@ def save_weights(path: str | os.PathLike[str], model: LRHDR, record: WeightsReco
     values = asdict(record)
     values.pop("sha256")
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    make_parent(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         # Not `save_file`: it leaves files that only their owner may read.
         write_bytes(target, save(state, metadata={"lrhdr": json.dumps(values)}))
-    except OSError as error:
-        raise output_error(target, error) from None
     except SafetensorError as error:
         raise OutputError(f"cannot write {target}: {error}") from None

@@ -184,6 +184,24 @@ def _lines(values: Any) -> str:
     return "\n".join(f"{key} = {value}" for key, value in values.items())
 
 
+@pytest.mark.parametrize("command", ["synthesize", "recomplete", "train", "train-interpolator"])
+def test_output_folder_inside_a_file(lrhdr: Run, config: Path, tmp_path: Path, command: str) -> None:
+    file, cache = tmp_path / "file", tmp_path / "cache"
+    file.write_text("")
+    if command == "synthesize":
+        words: tuple[object, ...] = ("--hdr-dir", _stills(tmp_path / "hdr"), "--out-dir", file / "x", "--count", 1)
+    elif command == "recomplete":
+        (cache / "manifest.json").write_text('{"format": 1, "config": {"interpolator": "dis"}}')
+        words = (cache, "-o", file / "x")
+    elif command == "train":
+        config.write_text(config.read_text().replace(f"{tmp_path}/run", f"{file}/x"))
+        words = (config,)
+    else:
+        config.write_text(f'data = ["{cache}"]\noutput = "{file}/x"\ncrop = 24\nvalidation = 1\n')
+        words = (config,)
+    one_line(lrhdr(command, *words), 3, f"cannot write {file / 'x'}: its folder is not a folder")
+
+
 @pytest.mark.parametrize("fault", ["truncated", "flipped", "one byte", "empty", "a list", "other keys", "text"])
 def test_checkpoint_that_is_damaged(lrhdr: Run, config: Path, tmp_path: Path, fault: str) -> None:
     assert lrhdr("train", config).status == 0

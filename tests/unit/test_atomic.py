@@ -15,7 +15,15 @@ import pytest
 
 from lrhdr.checks import OutputError
 from lrhdr.io import atomic
-from lrhdr.io.atomic import clear_stale, output_error, replacing, temporary_name, write_bytes
+from lrhdr.io.atomic import (
+    clear_stale,
+    make_folder,
+    make_parent,
+    output_error,
+    replacing,
+    temporary_name,
+    write_bytes,
+)
 from lrhdr.io.exr import write_exr
 from lrhdr.io.images import write_png
 
@@ -53,6 +61,23 @@ def test_unwritable_places(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="taken"):
         write_bytes(tmp_path / "taken", b"x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_folders_are_made_or_the_reason_is_said(tmp_path: Path) -> None:
+    for _ in range(2):  # one that is there is fine
+        make_folder(tmp_path / "a" / "b")
+        make_parent(str(tmp_path / "c" / "d" / "name.exr"))
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["a", "a/b", "c", "c/d"]
+    (tmp_path / "file").write_text("")
+    for make, name, reason in (
+        (make_folder, "file", "a file is in the place of a folder"),
+        (make_folder, "file/x", "its folder is not a folder"),
+        (make_parent, "file/x.exr", "a file is in the place of a folder"),
+        (make_parent, "file/x/y.exr", "its folder is not a folder"),
+    ):
+        with pytest.raises(OutputError) as caught:
+            make(tmp_path / name)
+        assert str(caught.value) == f"cannot write {tmp_path / name}: {reason}"
 
 
 def test_reasons_are_said_in_words(tmp_path: Path) -> None:

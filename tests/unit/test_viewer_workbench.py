@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from viewer_clips import frames
 
-from lrhdr.checks import InputError
+from lrhdr.checks import InputError, OutputError
 from lrhdr.io.images import read_exr, write_png
 from lrhdr.viewer.app import build_app
 from lrhdr.viewer.workbench import Workbench
@@ -47,6 +47,12 @@ def test_a_clip_is_kept_inspected_reconstructed_and_bundled(clip: list[Path], tm
     bench.take(clip[:4])
     assert bench.clip is not None
     assert len(list(bench.clip.iterdir())) == 4
+
+
+def test_a_place_that_cannot_be_written_is_one_line(clip: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*clip: its folder is not a folder"):
+        Workbench(tmp_path / "file").take(clip)
 
 
 def test_what_cannot_be_used_is_refused(clip: list[Path], tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.base import NO_FRAMES, Sample
 from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
-from lrhdr.io.atomic import clear_stale, write_bytes
+from lrhdr.io.atomic import clear_stale, make_folder, write_bytes
 from lrhdr.processes import process_pool
 
 __all__ = [
@@ -204,6 +204,7 @@ def build_cache(
 
     Raises:
         InputError: no sources, or `out_dir` holds a cache made with other settings.
+        OutputError: a file cannot be written.
     """
     if count < 1 or shard_size < 1 or workers < 1:
         raise InputError(f"expected count, shard_size, workers >= 1, found {count}, {shard_size}, {workers}")
@@ -236,7 +237,7 @@ def build_cache(
         "stills": list(HdrLibrary(Path(hdr_dir), exclude).names),
         "videos": list(VideoLibrary(Path(video_dir), exclude).names) if video_dir else [],
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     clear_stale(folder)
     _write_manifest(folder, manifest, count)
     shards = [

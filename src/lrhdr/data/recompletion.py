@@ -21,7 +21,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.generated import CachedSamples, count_in, to_uint16
 from lrhdr.data.shards import for_each_shard
 from lrhdr.interpolate import complete_window, get_interpolator
-from lrhdr.io.atomic import write_bytes
+from lrhdr.io.atomic import make_folder, write_bytes
 
 _MANIFEST = "manifest.json"
 
@@ -75,7 +75,7 @@ def recomplete_cache(
     samples = CachedSamples(old)
     manifest: dict[str, Any] = json.loads(json.dumps(samples.manifest))
     manifest["config"]["interpolator"] = interpolator
-    new.mkdir(parents=True, exist_ok=True)
+    make_folder(new)
     path = new / _MANIFEST
     if path.is_file() and json.loads(path.read_text()) != manifest:
         raise InputError(f"{new}: expected an empty folder or an unfinished copy of {old}, found another cache")

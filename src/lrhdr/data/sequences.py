@@ -27,7 +27,7 @@ from lrhdr.footage import LinearisationConfig, linearise_video
 from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.interpolate.base import Interpolator, weights_digest
 from lrhdr.interpolate.guided import align_window
-from lrhdr.io.atomic import write_bytes
+from lrhdr.io.atomic import make_folder, make_parent, write_bytes
 from lrhdr.io.images import read_image
 from lrhdr.randomness import numpy_generator, torch_generator
 from lrhdr.synthesis import SynthesisConfig, sample_schedule, synthesize
@@ -215,7 +215,7 @@ class SequenceData:
         if path is None:
             return frames
         codes = torch.round(frames * 65535.0).to(torch.int32)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parent(path)
         write_bytes(path, save({"interpolated": codes.to(torch.uint16).contiguous()}))
         return codes.float() / 65535.0  # what a later epoch will read
 
@@ -251,6 +251,6 @@ def _open_cache(folder: Path, clips: FrameClips, config: SequenceConfig) -> Path
             changed = sorted(k for k in wanted if found.get(k) != wanted[k])
             raise InputError(f"{own}: interpolated frames were made with other settings ({', '.join(changed)} differ)")
     else:
-        own.mkdir(parents=True, exist_ok=True)
+        make_folder(own)
         write_bytes(path, (json.dumps(wanted, indent=1) + "\n").encode())
     return own

@@ -42,6 +42,7 @@ _REASONS = {
     errno.ENOENT: "its folder does not exist",
     errno.ENOTDIR: "its folder is not a folder",
     errno.EISDIR: "there is a folder of that name",
+    errno.EEXIST: "a file is in the place of a folder",
 }
 
 
@@ -57,6 +58,32 @@ def output_error(path: Path, error: OSError) -> OutputError:
     """
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
     return OutputError(f"cannot write {path}: {reason}")
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def make_parent(path: str | os.PathLike[str]) -> None:
+    """Make the folder of a file.
+
+    Raises:
+        OutputError: it cannot be made; the message names the file.
+    """
+    file = Path(path)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(file, error) from error
 
 
 def temporary_name(path: Path) -> Path:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
 from lrhdr.colour import COLORSPACES
-from lrhdr.io.atomic import output_error, write_bytes
+from lrhdr.io.atomic import make_folder, output_error, write_bytes
 from lrhdr.io.images import LINEAR_SUFFIXES, read_exr_header
 from lrhdr.metrics.psnr import psnr_mu
 from lrhdr.metrics.ssim import ssim_mu
@@ -106,8 +106,8 @@ def write_comparison(
     # Where there is truth for some frames only, a sample shows those.
     shown = select(scored if scored and len(indices) > MAX_FRAMES else indices, size, 1, MAX_FRAMES, MAX_PIXELS)
     data = folder / "data"
+    make_folder(data)
     try:
-        data.mkdir(parents=True, exist_ok=True)
         for path in data.iterdir():
             if re.fullmatch(r"(frame|input)-\d{6,}\.js", path.name):
                 path.unlink()

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
 from lrhdr.colour import COLORSPACES, to_rec709
-from lrhdr.io.atomic import clear_stale, output_error, write_bytes
+from lrhdr.io.atomic import clear_stale, make_folder, output_error, write_bytes
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import HdrFrame
 from lrhdr.viewer.manifest import SCALES, common, describe_candidates, setting_rows, versions
@@ -117,8 +117,8 @@ class ReportWriter:
         reach = len(clip.exposures) - 1
         self._needed = sorted({k for i in self.selection.frames for k in range(max(0, i - reach), i + reach + 1)})
         self.data = folder / "data"
+        make_folder(self.data)
         try:
-            self.data.mkdir(parents=True, exist_ok=True)
             self._keep_or_clear(fresh)
         except OSError as error:
             raise output_error(folder, error) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.inspection import inspect
+from lrhdr.io.atomic import output_error
 from lrhdr.io.images import FRAME_SUFFIXES
 from lrhdr.io.sources import open_frames
 from lrhdr.run_options import RunOptions
@@ -63,6 +64,7 @@ class Workbench:
 
         Raises:
             InputError: nothing, or a mixture.
+            OutputError: the files cannot be kept.
         """
         paths = [Path(f) for f in files]
         frames = [p for p in paths if p.suffix.lower() in FRAME_SUFFIXES]
@@ -70,9 +72,12 @@ class Workbench:
             raise InputError(f"clip: expected one video, or frames of one kind, found {len(paths)} files")
         target = self.folder / "clip"
         shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for path in paths:
-            shutil.copyfile(path, target / path.name)
+        try:
+            target.mkdir(parents=True)  # not of an earlier clip whose files could not be removed
+            for path in paths:
+                shutil.copyfile(path, target / path.name)
+        except OSError as error:
+            raise output_error(target, error) from error
         self.clip = target if frames else target / paths[0].name
         return str(inspect(str(self.clip)))
 

@@ -31,7 +31,7 @@ from lrhdr.checks import InputError, LrhdrError, check_tensor
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import Frame, composite_with_reference, frame_to_tensor
 from lrhdr.interpolate import Interpolator, TunableInterpolator, complete_frames, complete_window, get_interpolator
-from lrhdr.interpolate.flow import one_cv2_thread
+from lrhdr.interpolate.flow import one_cv2_thread, set_cv2_threads
 from lrhdr.interpolate.guided import align_window
 from lrhdr.models import streaming
 from lrhdr.models.lrhdr import LRHDR
@@ -367,14 +367,13 @@ class Reconstructor:
             return
         threads = self.threads
         start = None if threads is None else partial(torch.set_num_threads, threads)  # threads have counts of their own
-        with one_cv2_thread():  # process-wide, so it must not change while threads are at work
-            head = next(windows, None) if self._lean else None
-            if head is not None and head[0].index == 0:
-                lanes = max(OPENING_LANES, threads or 1)
-                yield from in_order(self._reconstruct_one, [head], 1, partial(torch.set_num_threads, lanes))
-            elif head is not None:
-                windows = chain((head,), windows)
-            yield from in_order(self._reconstruct_one, windows, self.at_once, start)
+        head = next(windows, None) if self._lean else None
+        if head is not None and head[0].index == 0:
+            lanes = max(OPENING_LANES, threads or 1)
+            yield from in_order(self._reconstruct_beside, [head], 1, partial(torch.set_num_threads, lanes))
+        elif head is not None:
+            windows = chain((head,), windows)
+        yield from in_order(self._reconstruct_beside, windows, self.at_once, start)
 
     def _windows(
         self, frames: Iterable[Frame], schedule: ExposureSchedule, skip: Container[int], first: int
@@ -415,6 +414,11 @@ class Reconstructor:
             raise InputError(f"frame {index}: found {found} pixels, expected {expected} like the frames before it")
         noise = frame_noise(x[None]) if self.noise and not self.stabilise_window else None
         return _Held(index, self._copies.upload(x), noise)
+
+    def _reconstruct_beside(self, window_of: _Window) -> HdrFrame:
+        """As `_reconstruct_one`, in one of several threads: OpenCV's own would not fit beside them."""
+        with one_cv2_thread():
+            return self._reconstruct_one(window_of)
 
     def _reconstruct_one(self, window_of: _Window) -> HdrFrame:
         """Run the window of one frame."""
@@ -471,9 +475,7 @@ def set_threads(threads: int) -> None:
     Raises:
         InputError: fewer than one, or more than `MOST_THREADS`.
     """
-    import cv2
-
     if not 1 <= threads <= MOST_THREADS:
         raise InputError(f"threads: expected 1 or more, up to {MOST_THREADS}, found {threads}")
     torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+    set_cv2_threads(threads)

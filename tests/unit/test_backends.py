@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -154,6 +156,30 @@ def test_frames_at_once_skip_and_report_errors_as_one_by_one() -> None:
     assert threading.active_count() == before
     with pytest.raises(InputError, match="at once: expected 1 frame or more, found 0"):
         Reconstructor(broken, "average", at_once=0)
+
+
+def test_videos_side_by_side_leave_opencv_its_threads() -> None:
+    seen: set[int] = set()
+
+    def method(w: torch.Tensor, i: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        seen.add(cv2.getNumThreads())
+        return w[:, 1]
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        a, b = (Reconstructor(method, "average", at_once=1).reconstruct(clip(n), TWO) for n in (3, 6))
+        assert len(list(zip_longest(a, b))) == 6
+        assert seen == {1}
+        assert cv2.getNumThreads() == 3
+        opened = Reconstructor(method, "average", at_once=1).reconstruct(clip(3), TWO)
+        next(opened)  # and never asked for more
+        for _ in Reconstructor(method, "average", at_once=1).reconstruct(clip(3), TWO):
+            pass
+        opened.close()
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_each_frame_is_converted_and_its_noise_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:

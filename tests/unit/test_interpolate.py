@@ -1,5 +1,8 @@
 """Interpolators: the protocol, motion, occlusion, sizes, and the completion of a window."""
 
+import threading
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ from lrhdr.interpolate import (
     flow,
     get_interpolator,
 )
-from lrhdr.interpolate.flow import dis_flow, pixel_grid, warp
+from lrhdr.interpolate.flow import dis_flow, one_cv2_thread, pixel_grid, set_cv2_threads, warp
 from lrhdr.warp import backward_warp
 
 
@@ -134,6 +137,49 @@ def test_dis_flow_direction_and_sign():
     assert motion.shape == (1, 2, 64, 64)
     assert float(motion[:, 0, 16:-16, 16:-16].median()) == pytest.approx(6.0, abs=0.2)
     assert float(motion[:, 1, 16:-16, 16:-16].median()) == pytest.approx(0.0, abs=0.2)
+
+
+@pytest.fixture
+def three_cv2_threads():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    yield
+    cv2.setNumThreads(before)
+
+
+@pytest.mark.usefixtures("three_cv2_threads")
+def test_opencv_has_one_thread_until_the_last_one_leaves():
+    first, second = one_cv2_thread(), one_cv2_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 1
+    second.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 3
+    with one_cv2_thread(), one_cv2_thread():
+        set_cv2_threads(2)
+        assert cv2.getNumThreads() == 1
+    assert cv2.getNumThreads() == 2
+    set_cv2_threads(3)
+    assert cv2.getNumThreads() == 3
+
+
+@pytest.mark.usefixtures("three_cv2_threads")
+def test_opencv_gets_its_threads_back_from_many_threads():
+    seen = set()
+
+    def work():
+        for _ in range(200):
+            with one_cv2_thread():
+                seen.add(cv2.getNumThreads())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {1}
+    assert cv2.getNumThreads() == 3
 
 
 def test_own_warp_agrees_with_the_package_warp():

@@ -16,6 +16,7 @@ Blurring the copies and larger patches lost; a finer scale gained 0.1 dB in the 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,15 +50,58 @@ _FLOOR_VOTE = 0.02
 _OCCLUSION_FLOOR = 0.05
 
 
+class _Cv2Threads:
+    """OpenCV's thread count, which is the whole process's: 1 while anybody is inside, else what was set."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._outside = 1
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._outside = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                cv2.setNumThreads(self._outside)
+
+    def set(self, threads: int) -> None:
+        with self._lock:
+            self._outside = threads
+            if self._inside == 0:
+                cv2.setNumThreads(threads)
+
+
+_CV2_THREADS = _Cv2Threads()
+
+
 @contextmanager
 def one_cv2_thread() -> Iterator[None]:
-    """Run OpenCV on one thread, then restore: DIS cuts its search into stripes by thread count, and results follow."""
-    previous = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    """Run OpenCV on one thread: DIS cuts its search into stripes by thread count, and results follow.
+
+    Threads and generators may enter and leave in any order: the first one in sets the count, the last one out restores
+    it.
+    """
+    _CV2_THREADS.enter()
     try:
         yield
     finally:
-        cv2.setNumThreads(previous)
+        _CV2_THREADS.leave()
+
+
+def set_cv2_threads(threads: int) -> None:
+    """Set OpenCV's thread count; where somebody is in `one_cv2_thread`, from when the last one leaves.
+
+    Args:
+        threads: >= 1.
+    """
+    _CV2_THREADS.set(threads)
 
 
 def pixel_grid(height: int, width: int) -> tuple[Array, Array]:

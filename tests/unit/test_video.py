@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -337,6 +339,31 @@ def test_abort_and_exceptions_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, flushed = tmp_path / "v.mp4", list[int]()
+    kept = os.fsync
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def sync(file: int) -> None:
+        assert not target.exists()
+        flushed.append(os.fstat(file).st_size)
+        kept(file)
+
+    def write() -> None:
+        with VideoWriter(target, 25, (16, 16)) as writer:
+            writer.write(np.zeros((16, 16, 3), np.uint8))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"v\.mp4: the disk is full"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "fsync", sync)
+    write()
+    assert flushed == [target.stat().st_size]
 
 
 @pytest.mark.parametrize("limit", [0, 20, 1000, 20000])

@@ -168,7 +168,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = temporary_name(target)
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(target)
     except BaseException as error:
         with suppress(OSError):
@@ -178,8 +178,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def _flush(file: Path) -> None:
-    """Bring a file to the disk: a power cut after the rename must not leave a name without its contents."""
+def flush(file: Path) -> None:
+    """Bring a file to the disk: a power cut after the rename must not leave a name without its contents.
+
+    Raises:
+        OSError: the disk is full or the like.
+    """
     if file.is_file():
         with file.open("r+b") as open_file:
             os.fsync(open_file.fileno())

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError, OutputError
-from lrhdr.io.atomic import clear_stale, output_error, temporary_name
+from lrhdr.io.atomic import clear_stale, flush, output_error, temporary_name
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's container by suffix."""
@@ -209,6 +209,7 @@ class Encoder:
             self._container.close()
             self._sink.close()
             self._sink.check()
+            flush(self._temporary)
             self._temporary.replace(self.path)
 
     def abort(self) -> None:

@@ -28,6 +28,7 @@ from lrhdr.baselines import BASELINES, oracle
 from lrhdr.checks import InputError
 from lrhdr.cost import measure_cost
 from lrhdr.data.aligned import add_aligned
+from lrhdr.data.cache_files import is_cache
 from lrhdr.data.generated import CachedSamples
 from lrhdr.evaluation_runs import score
 from lrhdr.io.atomic import write_bytes
@@ -98,7 +99,7 @@ def ablate(
         for name in names
     ]
     if any(config.model_config().aligned for config in jobs):
-        for data in (base.data, *(d for d in base.extra_data if (Path(d) / "manifest.json").is_file())):
+        for data in (base.data, *filter(is_cache, base.extra_data)):
             add_aligned(data, workers=workers, progress=lambda done, total: _tell(progress, "align", done, total))
     results = _run_all([asdict(config) for config in jobs], external, workers, progress)
     baselines = _baselines(base, folder / "baselines.json")

@@ -217,6 +217,10 @@ def test_interpolated_frames_are_kept_on_disk(vimeo: Path, tmp_path: Path, monke
     assert equal(first, data.draw(1, 24, torch_generator(7), "0/0000001-24"))
     with pytest.raises(InputError, match="other settings"):
         SequenceData(Vimeo90K(vimeo), dataclasses.replace(config, synthesis="ours"))
+    (settings,) = (tmp_path / "cache").glob("*/settings.json")
+    settings.write_text(settings.read_text()[:20])
+    with pytest.raises(InputError, match=r"settings\.json: damaged"):
+        SequenceData(Vimeo90K(vimeo), config)
 
 
 def test_kept_frames_are_those_of_their_own_clips_and_weights(vimeo: Path, tmp_path: Path, monkeypatch):

@@ -29,6 +29,7 @@ from torch import Tensor
 from lrhdr._version import __version__
 from lrhdr.checks import InputError
 from lrhdr.data.base import NO_FRAMES, Sample
+from lrhdr.data.cache_files import FORMAT, MANIFEST, is_cache, read_manifest, shard_files, shard_path
 from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
 from lrhdr.io.atomic import clear_stale, make_folder, write_bytes
@@ -44,9 +45,6 @@ __all__ = [
     "generate_clip",
     "to_uint16",
 ]
-
-_FORMAT = 1
-_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,6 @@ class _Job:
         least = self.config.size + self.config.context
         videos = VideoLibrary(Path(self.video_dir), self.exclude, least) if self.video_dir else None
         return SampleMaker(HdrLibrary(Path(self.hdr_dir), self.exclude), videos, self.config, self.seed)
-
-
-def _shard_path(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:05d}.safetensors"
 
 
 def aligned_path(folder: Path, number: int) -> Path:
@@ -94,7 +88,7 @@ def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, 
     }
     # Stacked video frames keep the decoder's channels-last strides, which safetensors refuses.
     tensors = {name: x.contiguous() for name, x in tensors.items()}
-    write_bytes(_shard_path(folder, number), save(tensors, metadata={"tags": json.dumps([m[1] for m in made])}))
+    write_bytes(shard_path(folder, number), save(tensors, metadata={"tags": json.dumps([m[1] for m in made])}))
 
 
 def count_in(path: Path, tensor: str = "target") -> int:
@@ -203,7 +197,7 @@ def build_cache(
         `out_dir`.
 
     Raises:
-        InputError: no sources, or `out_dir` holds a cache made with other settings.
+        InputError: no sources, or `out_dir` holds a cache made with other settings, or a damaged one.
         OutputError: a file cannot be written.
     """
     if count < 1 or shard_size < 1 or workers < 1:
@@ -230,7 +224,7 @@ def build_cache(
     folder = Path(out_dir)
     job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, settings)
     manifest: dict[str, Any] = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "seed": seed,
         "shard_size": shard_size,
         "config": json.loads(json.dumps(asdict(settings))),
@@ -244,7 +238,7 @@ def build_cache(
         (number, range(first, min(first + shard_size, count)))
         for number, first in enumerate(range(0, count, shard_size))
     ]
-    todo = [(n, r) for n, r in shards if count_in(_shard_path(folder, n)) != len(r)]
+    todo = [(n, r) for n, r in shards if count_in(shard_path(folder, n)) != len(r)]
     done = count - sum(len(r) for _, r in todo)
 
     def advance(by: int = 1) -> None:
@@ -280,18 +274,17 @@ def _write_manifest(folder: Path, manifest: dict[str, Any], count: int) -> None:
     """Check an existing manifest against the settings, then write it.
 
     Raises:
-        InputError: the folder holds a cache made with other settings.
+        InputError: the folder holds a cache made with other settings, or a damaged manifest.
     """
-    path = folder / _MANIFEST
-    if path.is_file():
-        found = json.loads(path.read_text())
-        if isinstance(found.get("config"), dict):  # of an older version: what it did not know had its default
+    if is_cache(folder):
+        found = read_manifest(folder)
+        if "config" in found:  # of an older version: what it did not know had its default
             found["config"] = _completed(found["config"], json.loads(json.dumps(asdict(GenerationConfig()))))
         changed = [key for key, value in manifest.items() if found.get(key) != value]
         if changed:
             raise InputError(f"{folder}: holds a cache made with other settings ({', '.join(changed)} differ)")
-        count = max(count, int(found.get("count", 0)))
-    write_bytes(path, json.dumps(manifest | {"count": count, "version": __version__}, indent=1).encode())
+        count = max(count, found.get("count", 0))
+    write_bytes(folder / MANIFEST, json.dumps(manifest | {"count": count, "version": __version__}, indent=1).encode())
 
 
 class CachedSamples:
@@ -310,20 +303,15 @@ class CachedSamples:
 
     def __init__(self, path: Path | str, *, aligned: bool = False) -> None:
         folder = Path(path)
-        try:
-            self.manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: expected a sample cache with {_MANIFEST} ({error})") from error
-        found = self.manifest.get("format") if isinstance(self.manifest, dict) else self.manifest
-        if found != _FORMAT:
-            raise InputError(f"{folder}: expected cache format {_FORMAT}, found {found}")
-        self._files = sorted(folder.glob("shard-*.safetensors"))
+        self.manifest: dict[str, Any] = read_manifest(folder)
+        shards = shard_files(folder)
+        self._files = list(shards.values())
         self._where: list[tuple[int, int]] = []
         self.shard_lengths: dict[int, int] = {}
-        for number, file in enumerate(self._files):
+        for place, (number, file) in enumerate(shards.items()):
             length = _checked_length(file, folder)
-            self._where.extend((number, i) for i in range(length))
-            self.shard_lengths[int(file.stem.removeprefix("shard-"))] = length
+            self._where.extend((place, i) for i in range(length))
+            self.shard_lengths[number] = length
         if not self._where:
             raise InputError(f"{folder}: expected shards, found none")
         self._aligned = [aligned_path(folder, number) for number in self.shard_lengths] if aligned else []

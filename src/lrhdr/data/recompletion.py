@@ -18,22 +18,17 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from lrhdr.checks import InputError
+from lrhdr.data.cache_files import MANIFEST, is_cache, read_manifest, shard_path
 from lrhdr.data.generated import CachedSamples, count_in, to_uint16
 from lrhdr.data.shards import for_each_shard
 from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.io.atomic import make_folder, write_bytes
 
-_MANIFEST = "manifest.json"
-
-
-def _shard(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:05d}.safetensors"
-
 
 def _recomplete_shard(source: str, target: str, name: str, number: int, first: int, count: int) -> int:
     samples = CachedSamples(source)
     interpolator = get_interpolator(name)
-    with safe_open(str(_shard(Path(source), number)), framework="pt") as shard:
+    with safe_open(str(shard_path(Path(source), number)), framework="pt") as shard:
         tensors = {key: shard.get_tensor(key) for key in shard.keys()}  # noqa: SIM118 (not a mapping)
         metadata = shard.metadata()
     frames = []
@@ -41,7 +36,7 @@ def _recomplete_shard(source: str, target: str, name: str, number: int, first: i
         sample = samples[index]
         frames.append(to_uint16(complete_window(sample.window[None], sample.exposures[None], interpolator)[0]))
     tensors["interpolated"] = torch.stack(frames).contiguous()
-    write_bytes(_shard(Path(target), number), save(tensors, metadata=metadata))
+    write_bytes(shard_path(Path(target), number), save(tensors, metadata=metadata))
     return count
 
 
@@ -66,7 +61,7 @@ def recomplete_cache(
         `target`.
 
     Raises:
-        InputError: no cache at `source`, another one at `target`, or an unknown interpolator.
+        InputError: no cache at `source`, another or a damaged one at `target`, or an unknown interpolator.
         WeightsError: the interpolator's weights are missing.
         OutputError: a file cannot be written.
     """
@@ -74,15 +69,14 @@ def recomplete_cache(
     get_interpolator(interpolator)
     samples = CachedSamples(old)
     manifest: dict[str, Any] = json.loads(json.dumps(samples.manifest))
-    manifest["config"]["interpolator"] = interpolator
+    manifest["config"] = manifest.get("config", {}) | {"interpolator": interpolator}
     make_folder(new)
-    path = new / _MANIFEST
-    if path.is_file() and json.loads(path.read_text()) != manifest:
+    if is_cache(new) and read_manifest(new) != manifest:
         raise InputError(f"{new}: expected an empty folder or an unfinished copy of {old}, found another cache")
-    write_bytes(path, json.dumps(manifest, indent=1).encode())
+    write_bytes(new / MANIFEST, json.dumps(manifest, indent=1).encode())
 
     def finished(number: int, length: int) -> bool:
-        return count_in(_shard(new, number)) == length
+        return count_in(shard_path(new, number)) == length
 
     job = partial(_recomplete_shard, str(old), str(new), interpolator)
     for_each_shard(samples.shard_lengths, finished, job, workers=workers, progress=progress)

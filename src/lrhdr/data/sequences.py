@@ -114,7 +114,8 @@ class SequenceData:
         config: what is made of them.
 
     Raises:
-        InputError: the interpolation cache was made with other settings.
+        InputError: the interpolation cache was made with other settings, or its record is damaged.
+        OutputError: its folder cannot be made.
     """
 
     def __init__(self, clips: FrameClips, config: SequenceConfig) -> None:
@@ -239,14 +240,22 @@ def _read(paths: Sequence[Path], least: int) -> Tensor:
 
 
 def _open_cache(folder: Path, clips: FrameClips, config: SequenceConfig) -> Path:
-    """The folder of this data set's interpolated frames, after a check of what it was made with."""
+    """The folder of this data set's interpolated frames, after a check of what it was made with.
+
+    Raises:
+        InputError: it was made with other settings, or its record is damaged.
+        OutputError: it cannot be made.
+    """
     own = folder / f"{clips.name}-{clips.identity[:12]}"
     settings = {**asdict(config), "cache": "", "validation_crop": 0, "aligned": False}
     settings["weights"] = weights_digest(get_interpolator(config.interpolator))
     wanted = json.loads(json.dumps(settings))
     path = own / "settings.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{path}: damaged ({error}); remove {own}, and its frames are made again") from None
         if found != wanted:
             changed = sorted(k for k in wanted if found.get(k) != wanted[k])
             raise InputError(f"{own}: interpolated frames were made with other settings ({', '.join(changed)} differ)")

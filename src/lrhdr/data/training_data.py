@@ -11,6 +11,7 @@ import torch
 
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample, TrainingData, crop_and_augment
+from lrhdr.data.cache_files import MANIFEST, is_cache
 from lrhdr.data.generated import CachedSamples
 from lrhdr.data.sequences import SequenceConfig, SequenceData
 from lrhdr.data.sintel import Sintel
@@ -124,7 +125,7 @@ def open_training_data(folders: Sequence[str], held_out: int, config: SequenceCo
     parts: list[TrainingData] = []
     for name in folders:
         root, held = Path(name), held_out if Path(name) == Path(folders[0]) else 0
-        if (root / "manifest.json").is_file():
+        if is_cache(root):
             parts.append(CacheData(root, held, aligned=config.aligned))
         elif Vimeo90K.is_at(root):
             parts.append(SequenceData(Vimeo90K(root, held), config))
@@ -132,7 +133,7 @@ def open_training_data(folders: Sequence[str], held_out: int, config: SequenceCo
             parts.append(SequenceData(Sintel(root, 2 * config.n_exposures - 1, held), config))
         else:
             raise InputError(
-                f"{root}: expected a sample cache (manifest.json), Vimeo-90K (sep_trainlist.txt and sequences/) or "
+                f"{root}: expected a sample cache ({MANIFEST}), Vimeo-90K (sep_trainlist.txt and sequences/) or "
                 f"MPI-Sintel (training/clean or training/final), found none of them"
             )
     return parts[0] if len(parts) == 1 else JoinedData(parts)

@@ -11,16 +11,25 @@ The HDR-video field trains with a simpler noise; it is kept as `noise="field"` s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lrhdr.checks import InputError
 from lrhdr.randomness import numpy_generator
 
 Demosaicing = Literal["none", "bilinear", "malvar"]
+
+_SAYABLE: dict[str, Callable[[str], Any]] = {
+    "full_well_e": float,
+    "read_noise_e": float,
+    "bit_depth": int,
+    "demosaicing": str,
+}
 
 # Green at red or blue; red at a green between two reds of its row (transposed: of its column); red at blue. Blue
 # likewise.
@@ -83,6 +92,35 @@ class CameraConfig:
             raise ValueError(f"expected noise 'sensor', 'field' or 'none', found {self.noise!r}")
         if self.demosaicing not in get_args(Demosaicing):
             raise ValueError(f"expected demosaicing {', '.join(get_args(Demosaicing))}, found {self.demosaicing!r}")
+
+    @classmethod
+    def parse(cls, words: Iterable[str]) -> CameraConfig:
+        """The default camera with some of `full_well_e`, `read_noise_e`, `bit_depth`, `demosaicing` said otherwise.
+
+        Args:
+            words: "field=value" each.
+
+        Raises:
+            InputError: another field, or a value that it cannot have.
+        """
+        given: dict[str, Any] = {}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if name not in _SAYABLE or not equals:
+                raise InputError(f"camera: expected FIELD=VALUE with one of {', '.join(_SAYABLE)}, found {word!r}")
+            try:
+                given[name] = _SAYABLE[name](value)
+            except ValueError:
+                raise InputError(f"camera: expected a number for {name}, found {value!r}") from None
+        try:
+            return cls(**given)
+        except ValueError as error:
+            raise InputError(f"camera: {error}") from None
+
+    def describe(self) -> str:
+        """In words: "full well 8000 e, read noise 2.5 e, 8 bits"."""
+        text = f"full well {self.full_well_e:g} e, read noise {self.read_noise_e:g} e, {self.bit_depth} bits"
+        return text if self.demosaicing == "none" else f"{text}, demosaicing {self.demosaicing}"
 
     @classmethod
     def sample(

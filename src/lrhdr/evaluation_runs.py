@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lrhdr._version import __version__
 from lrhdr.baselines import BASELINES
+from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
+from lrhdr.data.bench import BenchClip
+from lrhdr.data.labelled import LabelledClip
 from lrhdr.data.recording import RECORDINGS
 from lrhdr.evaluation import Progress, evaluate
 from lrhdr.evaluation_drawing import draw_plots, draw_worst
@@ -57,6 +61,7 @@ def score(
     bounds: bool = True,
     frames: int | None = None,
     seed: int = 0,
+    camera: Sequence[str] = (),
     recording: str = "none",
     device: str = "cpu",
     quality: str = "best",
@@ -93,6 +98,7 @@ def score(
         bounds: also score the oracles.
         frames: at most this many frames of each clip; None for all.
         seed: of the camera noise.
+        camera: of sets, "field=value" where it differs from the default one (`CameraConfig.parse`).
         recording: name of `lrhdr.data.recording.RECORDINGS`: what happens to made footage after the sensor.
         device: where to compute.
         quality: of the reconstruction, "best" or "fast", as in `lrhdr reconstruct`.
@@ -128,6 +134,9 @@ def score(
     todo, alternations, unlabelled = select(source, [parse_alternation(text) for text in stops], clips, exposures)
     if say and unlabelled:
         say(f"without ground truth, so not scored: {', '.join(c.name for c in unlabelled)}")
+    for clip in todo if camera else ():
+        if isinstance(clip, LabelledClip | BenchClip):
+            raise InputError(f"camera: expected sets, found {clip.group}/{clip.name}, which has a camera of its own")
     outside = parse_predictions(predictions or ())
     names = _words(methods) if methods is not None else [] if outside else [NETWORK, *BASELINES]
     if NETWORK in names and not weights:
@@ -156,6 +165,7 @@ def score(
         "bounds": bounds,
         "frames": frames,
         "seed": seed,
+        "camera": CameraConfig.parse(camera) if camera else None,
         "recording": None if recording == "none" else RECORDINGS[recording],
         "device": device,
         "quality": quality,
@@ -277,10 +287,12 @@ def parse_alternation(text: str) -> tuple[float, ...]:
 def _request(measure: dict[str, Any], extra: dict[str, Any], methods: list[str], clips: Sequence[Clip]) -> str:
     """What an unfinished evaluation must have been asked for, to be gone on with."""
     # What was not asked for is left out: an evaluation that the version before began goes on.
-    measure = {key: value for key, value in measure.items() if key != "recording" or value is not None}
+    measure = {k: v for k, v in measure.items() if k not in ("recording", "camera") or v is not None}
     asked = [__version__, measure, extra, methods, [[c.group, c.name, c.note] for c in clips]]
 
     def plain(value: object) -> object:
+        if isinstance(value, CameraConfig):
+            return str(asdict(value))  # its repr does not hold all
         return str(value.resolve()) if isinstance(value, Path) else repr(value)
 
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=plain).encode()).hexdigest()

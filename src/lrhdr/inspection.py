@@ -15,6 +15,7 @@ import torch
 from lrhdr.alternation import Alternation, Break
 from lrhdr.analysis import Analysis, Progress, analyse
 from lrhdr.checks import InputError
+from lrhdr.chroma import has_coarse_colour
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.curves import load_curve
 from lrhdr.io.sources import FrameSource, ImageSequence, VideoFile, open_frames
@@ -26,6 +27,7 @@ CONTRADICTION = 0.15
 """How far tags or typed exposures may be from the pixels before a warning."""
 
 _HDR = ("pq", "hlg")
+_COLOUR_FRAMES = 3  # whose colour is looked at: one of them is neither too dark nor too bright
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,13 @@ class Inspection:
         facts: what the container and headers say.
         curve: name of the response curve that the light was looked up with.
         analysis: what the pixels say.
+        codec: by what sign it went through a lossy codec, "" for none.
     """
 
     facts: Facts
     curve: str
     analysis: Analysis
+    codec: str
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -103,6 +107,7 @@ class Inspection:
             "rotation": facts.rotation,
             "pixel_aspect": str(facts.pixel_aspect),
             "audio": facts.audio,
+            "recorded": bool(self.codec),
             "tags": tags,
             "curve": self.curve,
             "curve_tilt_stops": _rounded(self.analysis.tilt),
@@ -153,7 +158,7 @@ def inspect(path: str, *, crf: str | None = None, progress: Progress | None = No
     if facts.transfer in _HDR:
         curve = _hdr_curve(facts.transfer)
     analysis = analyse(source, curve, progress)
-    return Inspection(facts, curve.name, with_times(analysis, facts))
+    return Inspection(facts, curve.name, with_times(analysis, facts), sign_of_codec(source))
 
 
 def open_with_curve(path: str, crf: str | None, *, allow_hdr: bool = False) -> tuple[FrameSource, ResponseCurve]:
@@ -212,6 +217,22 @@ def facts_of(source: FrameSource) -> Facts:
         kind="images", bits=bits, coding=sample, transfer=transfer, primaries="unspecified", full_range=None,
         rotation=0, pixel_aspect=Fraction(1), **fields,
     )  # fmt: skip
+
+
+def sign_of_codec(source: FrameSource) -> str:
+    """By what sign a clip went through a lossy codec: its file's, or the colour of its first frames.
+
+    Returns:
+        The sign in words; "" for none.
+
+    Raises:
+        InputError: a frame cannot be read.
+    """
+    if source.lossy:
+        return "the input's codec may have lost detail"
+    if not source.is_linear and has_coarse_colour(source.coded_frames(0, _COLOUR_FRAMES)):
+        return "the input's colour has half the resolution, as frames taken out of a video have"
+    return ""
 
 
 def with_times(analysis: Analysis, facts: Facts) -> Analysis:
@@ -287,6 +308,8 @@ def _lines(inspection: Inspection) -> list[str]:
         f"coding: {depth} ({facts.coding}{how}){extras}",
         f"transfer: {_transfer_line(facts, inspection.curve)}",
     ]
+    if inspection.codec and facts.transfer not in _HDR:
+        lines.append(f"codec: {inspection.codec}; weights for recorded footage serve it")
     if found.alternates:
         lines.append(f"alternation: period {found.period} ({found.reason})")
         lines.append(f"exposures: {describe_exposures(found)}")

@@ -26,11 +26,11 @@ from lrhdr.aov import layers_of, parse_layers
 from lrhdr.backends import BackendChoice
 from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
-from lrhdr.chroma import has_coarse_colour
 from lrhdr.clip_setup import FIRST_FRAME, check_places, first_frame_digest, prepare_clip
 from lrhdr.colour import CHROMATICITIES, to_rec709
 from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, open_folder
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.inspection import sign_of_codec
 from lrhdr.io.atomic import clear_stale, make_parent
 from lrhdr.io.images import write_png
 from lrhdr.io.sources import FrameSource
@@ -123,7 +123,7 @@ def run(
         schedule,
         keep_maps=bool(layers) or ({sheet_index} if sheet_index is not None else False),
         size=source.size,
-        recorded="" if options.weights or options.method != NETWORK else sign_of_codec(source, schedule.n_exposures),
+        recorded="" if options.weights or options.method != NETWORK else sign_of_codec(source),
         notify=notify,
     )
     clip = ClipFiles(
@@ -280,26 +280,6 @@ def _clear_left_behind(options: RunOptions) -> None:
     for target in (options.sheet, options.sidecar):
         if target:
             clear_stale(Path(target).parent, (Path(target).name,))
-
-
-def sign_of_codec(source: FrameSource, n_frames: int) -> str:
-    """By what sign a clip went through a lossy codec: its file's, or the colour of its first frames.
-
-    Args:
-        source: the clip.
-        n_frames: how many frames to look at, where the file does not say.
-
-    Returns:
-        The sign in words; "" for none.
-
-    Raises:
-        InputError: a frame cannot be read.
-    """
-    if source.lossy:
-        return "the input's codec may have lost detail"
-    if not source.is_linear and has_coarse_colour(source.coded_frames(0, n_frames)):
-        return "the input's colour has half the resolution, as frames taken out of a video have"
-    return ""
 
 
 def build_reconstructor(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lrhdr.baselines import DISPLAY_REFERRED
+from lrhdr.camera import CameraConfig
 from lrhdr.data.recording import RecordingConfig
 from lrhdr.judges import JUDGES, Judge
 from lrhdr.metrics.meters import Meters
@@ -49,6 +50,8 @@ def describe(settings: dict[str, Any], composite: bool) -> str:
     protocol = Protocol(**settings["protocol"]) if "protocol" in settings else get_protocol("all-frames")
     paste = "the reference is pasted where it is well exposed" if composite else "the method's own output"
     text = f"{protocol.describe()}; {paste}"
+    if "camera" in settings and (camera := CameraConfig(**settings["camera"])) != CameraConfig():
+        text += f"; camera of made footage: {camera.describe()}"
     if settings.get("recording"):
         text += f"; made footage is recorded: {RecordingConfig(**settings['recording']).describe()}"
     metrics = settings.get("metrics", ())

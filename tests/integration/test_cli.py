@@ -374,3 +374,6 @@ def test_frames_taken_out_of_a_video_get_the_weights_for_it(lrhdr: Run, tmp_path
     assert "weights compact-2exp-recorded: the input's colour has half the resolution" in result.err
     (frame,) = (tmp_path / "out").glob("*.exr")
     assert read_exr_header(frame)["lrhdr:weights"] == "compact-2exp-recorded"
+    seen = lrhdr("inspect", tmp_path / "clip", *curve)
+    assert "codec: the input's colour has half the resolution" in seen.out
+    assert json.loads(lrhdr("inspect", tmp_path / "clip", *curve, "--json").out)["recorded"] is True

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from clips import Outcome
 
@@ -105,6 +106,28 @@ def test_recorded_clips_are_not_recorded_again(lrhdr: Run, data: Path, tmp_path:
     result = lrhdr("evaluate", data, "-o", tmp_path / "e", "--method", "completion", "--recording", "h264", *FAST)
     assert result.status != 0
     assert "was recorded by a camera" in result.err
+
+
+def test_a_camera_of_ones_own(lrhdr: Run, data: Path, tmp_path: Path) -> None:
+    image = np.full((40, 64, 3), 0.2, np.float32) + np.linspace(0.0, 0.5, 64, dtype=np.float32)[None, :, None]
+    stills = tmp_path / "stills"
+    (stills / "hdr_val").mkdir(parents=True)
+    cv2.imwrite(str(stills / "hdr_val" / "ramp.hdr"), image)
+    common = ("--methods", "reference", "--no-bounds", "--metrics", "psnr_t", "--stops", 3, "--frames", 2, *FAST)
+    scores = {}
+    for words in ((), ("--camera", "read_noise_e=40", "demosaicing=bilinear")):
+        result = lrhdr("evaluate", "--data", stills, "-o", tmp_path / "e", *common, *words)
+        assert result.status == 0, result.err
+        assert ("read noise 40 e, 8 bits, demosaicing bilinear" in result.out) == bool(words)
+        (row,) = json.loads((tmp_path / "e" / "evaluation.json").read_text())["means"]
+        scores[bool(words)] = row["psnr_t_all"]
+    assert scores[True] < scores[False] - 1.0
+    wrong = ("evaluate", "--data", stills, "-o", tmp_path / "w", *common, "--camera", "iso=800")
+    assert "expected FIELD=VALUE" in lrhdr(*wrong).err
+    for other in (data, "bench"):
+        result = lrhdr("evaluate", other, "-o", tmp_path / "w", *common, "--camera", "read_noise_e=4")
+        assert result.status == 2
+        assert "a camera of its own" in result.err
 
 
 def test_results_of_other_methods(lrhdr: Run, data: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lrhdr.camera import CameraConfig, Demosaicing, _demosaic, expose
+from lrhdr.checks import InputError
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.randomness import numpy_generator, torch_generator
 
@@ -77,6 +78,16 @@ def test_malvar_leaves_little_fine_colour() -> None:
         return float((fine[0] - fine[1]).std() / fine[1].std())
 
     assert share(_demosaic(noise, "malvar")) < 0.6 * share(_demosaic(noise, "bilinear"))
+
+
+def test_a_camera_in_words() -> None:
+    camera = CameraConfig.parse(["read_noise_e=12", "bit_depth=10", "demosaicing=malvar"])
+    assert camera == CameraConfig(read_noise_e=12.0, bit_depth=10, demosaicing="malvar")
+    assert camera.describe() == "full well 8000 e, read noise 12 e, 10 bits, demosaicing malvar"
+    assert CameraConfig.parse([]) == CameraConfig()
+    for word in ("gamma=1", "bit_depth", "bit_depth=eight", "bit_depth=40", "demosaicing=ahd"):
+        with pytest.raises(InputError, match="camera: expected"):
+            CameraConfig.parse([word])
 
 
 def test_longer_exposure_gives_the_better_signal() -> None:

@@ -51,6 +51,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     what.add_argument("--seed", type=int, default=0, help="of the camera noise of sets")
     what.add_argument(
+        "--camera",
+        nargs="+",
+        default=(),
+        metavar="FIELD=VALUE",
+        help="of sets: full_well_e=8000 read_noise_e=2.5 (electrons) bit_depth=8 demosaicing=none|bilinear|malvar",
+    )
+    what.add_argument(
         "--recording",
         choices=RECORDINGS,
         default="none",

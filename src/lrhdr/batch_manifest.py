@@ -29,14 +29,11 @@ from typing import Any
 from lrhdr.checks import InputError
 from lrhdr.delivery import ClipFiles
 from lrhdr.io.metadata import natural_key
-from lrhdr.io.sources import open_frames
+from lrhdr.io.sources import VIDEO_SUFFIXES, open_frames
 from lrhdr.run_options import RunOptions, file_stem
 from lrhdr.shards import WHOLE_CLIP
 
 MANIFESTS = (".csv", ".json", ".jsonl", ".toml")
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".y4m"})
-"""What counts as a clip in a folder of clips; a manifest can name any file that FFmpeg decodes."""
-
 _PATTERN = re.compile(r"%\d*d|[#@]+")
 _OPTIONS = {field.name for field in fields(RunOptions)} - {"name", "overwrite"}
 _SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

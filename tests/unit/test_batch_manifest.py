@@ -145,6 +145,13 @@ def test_a_folder_of_clips_and_one_that_is_a_clip(tmp_path: Path) -> None:
     assert pattern.name == "shot"
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".MOV", ".mpg", ".264", ".mxf", ".m2ts", ".y4m"])
+def test_a_folder_of_videos_of_every_kind(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"walk{suffix}").write_bytes(b"")
+    (clip,) = read_clips(str(tmp_path), str(tmp_path / "out"), RunOptions())
+    assert clip.input == str(tmp_path / f"walk{suffix}")
+
+
 @given(
     start=st.integers(0, 20),
     length=st.integers(1, 60),

@@ -27,6 +27,7 @@ from lrhdr.colour import CHROMATICITIES, convert_primaries
 from lrhdr.data.maker import generate_clip
 from lrhdr.data.sources import HdrLibrary
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.io.sources import VIDEO_SUFFIXES
 from lrhdr.io.video import VideoReader
 from lrhdr.motion import MotionConfig
 from lrhdr.randomness import torch_generator
@@ -48,7 +49,6 @@ SEGMENT_FRAMES = 12
 """Frames per clip of real video. Longer files give two clips, from these shares of their length on:"""
 _SEGMENT_STARTS = (0.22, 0.5)
 
-_VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi", ".mpg", ".264")
 _HDR_TRANSFERS = ("pq", "hlg")
 
 # Views of empty sky or pavement ask nothing of an HDR method: duller draws (standard deviation of T) are repeated.
@@ -184,9 +184,9 @@ def _reduce(frame: Tensor) -> Tensor:
 
 
 def _video_files(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _VIDEO_SUFFIXES) if folder.is_dir() else []
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if folder.is_dir() else []
     if not files:
-        raise InputError(f"{folder}: expected video files ({', '.join(_VIDEO_SUFFIXES)}), found none")
+        raise InputError(f"{folder}: expected video files ({', '.join(sorted(VIDEO_SUFFIXES))}), found none")
     return files
 
 

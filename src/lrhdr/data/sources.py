@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from lrhdr.checks import InputError
 from lrhdr.footage import moving_frames, split_shots
 from lrhdr.io.images import read_hdr, read_image
+from lrhdr.io.sources import VIDEO_SUFFIXES
 from lrhdr.io.video import VideoReader
 from lrhdr.views import HdrSource, prepare_source
 
 _STILLS = (".exr", ".hdr")
-_VIDEOS = (".mp4", ".mov", ".mpg", ".mkv", ".webm", ".264", ".avi", ".m4v")
 _FRAMES = (".jpg", ".jpeg", ".png")
 _LONGEST_VIDEO = 2000
 
@@ -212,7 +212,7 @@ class VideoLibrary:
     def __init__(self, folder: Path, exclude: Sequence[str] = (), minimum: int = 320) -> None:
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
         self._files = [
-            p for p in entries if (p.is_dir() or p.suffix.lower() in _VIDEOS) and not _excluded(p.stem, exclude)
+            p for p in entries if (p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES) and not _excluded(p.stem, exclude)
         ]
         if not self._files:
             raise InputError(f"{folder}: expected videos, found none")

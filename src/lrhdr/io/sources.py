@@ -30,6 +30,11 @@ from lrhdr.io.metadata import natural_key, read_exposures_file, stops_from_tags
 from lrhdr.io.raw import RAW_SUFFIXES, raw_info, read_raw, white_balance_of
 from lrhdr.io.video import VideoReader
 
+VIDEO_SUFFIXES = frozenset(
+    {".264", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".mxf", ".ts", ".webm", ".y4m"}
+)
+"""What counts as a video where a folder is searched for them; a file that is named may be any that FFmpeg decodes."""
+
 _PATTERN = re.compile(r"%\d*d|[#@]+")
 
 

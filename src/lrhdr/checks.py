@@ -64,26 +64,37 @@ _KINDS = {
 
 
 def check_kinds(values: Mapping[str, object], defaults: Mapping[str, object], name: str) -> None:
-    """Refuse settings from a file that are not of the kind of their defaults.
+    """Refuse settings from a file that are not of the kind of their defaults, in tables and lists too.
 
     Args:
         values: settings.
-        defaults: plain values; settings without a default here are not looked at.
+        defaults: plain values; settings without a default here are not looked at. Elements of a list are of the kind of
+            the default's first.
         name: of the file, for the message.
 
     Raises:
         InputError: text for a number and the like, a number that is not finite, or a whole one of 32 bits or more.
     """
     for key, value in values.items():
-        if key not in defaults:
-            continue
-        kind = list if isinstance(defaults[key], tuple) else type(defaults[key])
-        fits = isinstance(value, kind) or (kind is list and isinstance(value, tuple))
-        if kind in (int, float):
-            fits = isinstance(value, int | kind) and not isinstance(value, bool) and abs(value) < 2**31
-        if not fits:
-            word = _KINDS[tuple if kind is list else kind]
-            raise InputError(f"{name}: {key}: expected {word}, found {value!r:.60}")
+        if key in defaults:
+            _check_kind(value, defaults[key], name, key)
+
+
+def _check_kind(value: object, default: object, name: str, key: str) -> None:
+    kind = list if isinstance(default, tuple) else type(default)
+    fits = isinstance(value, kind) or (kind is list and isinstance(value, tuple))
+    if kind in (int, float):
+        fits = isinstance(value, int | kind) and not isinstance(value, bool) and abs(value) < 2**31
+    if not fits:
+        word = _KINDS[tuple if kind is list else kind]
+        raise InputError(f"{name}: {key}: expected {word}, found {value!r:.60}")
+    if isinstance(value, Mapping) and isinstance(default, Mapping):
+        for inner, part in value.items():
+            if inner in default:
+                _check_kind(part, default[inner], name, f"{key}.{inner}")
+    elif isinstance(value, list | tuple) and isinstance(default, list | tuple) and default:
+        for element in value:
+            _check_kind(element, default[0], name, key)
 
 
 def check_tensor(

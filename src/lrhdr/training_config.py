@@ -148,12 +148,16 @@ class TrainConfig:
         """The preset with this run's changes.
 
         Raises:
-            InputError: unknown preset or field.
+            InputError: unknown preset or field, or a value that is not of its field's kind.
         """
+        without_accr = self.model.get("accr", {}) in ("none", None)
+        given = {key: value for key, value in self.model.items() if key != "accr" or not without_accr}
         try:
             values = LRHDRConfig.preset(self.preset, self.n_exposures).to_dict()
-            changed = merged(values, self.model)
-            return LRHDRConfig.from_dict({key: None if value == "none" else value for key, value in changed.items()})
+            check_kinds({"model": given}, {"model": values}, "training configuration")
+            return LRHDRConfig.from_dict(merged(values, {**given, "accr": None} if without_accr else given))
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError(f"training configuration: {error}") from None
 
@@ -201,7 +205,7 @@ def config_from_dict(values: dict[str, Any], name: str) -> TrainConfig:
     unknown = sorted(set(values) - known)
     if unknown:
         raise InputError(f"{name}: unknown keys {unknown}")
-    check_kinds(values, asdict(TrainConfig(data="", output="")), name)
+    check_kinds(values, asdict(TrainConfig(data="", output="", extra_data=("",))), name)
     given = dict(values)
     try:
         if isinstance(given.get("loss"), dict):

@@ -32,6 +32,13 @@ def store_codes(values: Tensor, out: Tensor) -> None:
         np.copyto(out.numpy(), np.rint(values.numpy() * np.float32(white)), casting="unsafe")
 
 
+def to_codes(values: Tensor, dtype: torch.dtype = torch.uint16) -> Tensor:
+    """Values as codes of a file (uint8 or uint16), rounded; those outside [0, 1] are clamped."""
+    codes = torch.empty(values.shape, dtype=dtype)
+    store_codes(values.clamp(0.0, 1.0), codes)
+    return codes
+
+
 def _as_factor(exposure: Tensor | float, like: Tensor) -> Tensor:
     """Shape exposures (leading axes of `like`) so that they broadcast over (..., C, H, W)."""
     e = torch.as_tensor(exposure, dtype=like.dtype, device=like.device)

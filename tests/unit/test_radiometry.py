@@ -9,6 +9,7 @@ from lrhdr.radiometry import (
     saturation_confidence,
     stops_to_ratio,
     store_codes,
+    to_codes,
     well_exposedness,
 )
 
@@ -75,3 +76,14 @@ def test_values_are_stored_as_the_nearest_codes(dtype):
     step = {torch.uint8: 1 / 255, torch.uint16: 1 / 65535, torch.float32: 0.0}[dtype]
     torch.testing.assert_close(codes_to_float(stored), values, atol=0.5001 * step, rtol=0.0)
     assert codes_to_float(stored)[[0, -1]].tolist() == [0.0, 1.0]
+
+
+def test_codes_are_rounded_and_clamped():
+    values = torch.tensor([[-0.5, 0.0, 0.4999 / 65535, 0.5001 / 65535], [1.0 / 3.0, 1.0 - 0.4 / 65535, 1.0, 7.0]]).T
+    codes = to_codes(values)
+    assert codes.dtype == torch.uint16
+    assert codes.is_contiguous()
+    assert codes.tolist() == [[0, 21845], [0, 65535], [0, 65535], [1, 65535]]
+    assert to_codes(values, torch.uint8)[:, 1].tolist() == [85, 255, 255, 255]
+    every = torch.arange(65536, dtype=torch.int32).to(torch.uint16)
+    assert torch.equal(to_codes(codes_to_float(every)), every)

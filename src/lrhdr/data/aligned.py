@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from lrhdr.data.generated import CachedSamples, aligned_path, count_in, to_uint16
+from lrhdr.data.generated import CachedSamples, aligned_path, count_in
 from lrhdr.data.shards import for_each_shard
 from lrhdr.interpolate.guided import align_window
 from lrhdr.io.atomic import write_bytes
+from lrhdr.radiometry import to_codes
 
 
 def _align_shard(folder: str, number: int, first: int, count: int) -> int:
@@ -25,7 +26,7 @@ def _align_shard(folder: str, number: int, first: int, count: int) -> int:
     frames = []
     for index in range(first, first + count):
         sample = samples[index]
-        frames.append(to_uint16(align_window(sample.window[None], sample.exposures[None])[0]))
+        frames.append(to_codes(align_window(sample.window[None], sample.exposures[None])[0]))
     stacked = torch.stack(frames).contiguous()
     write_bytes(aligned_path(Path(folder), number), save({"aligned": stacked}))
     return count

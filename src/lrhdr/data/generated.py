@@ -34,6 +34,7 @@ from lrhdr.data.maker import GenerationConfig, SampleMaker, generate_clip
 from lrhdr.data.sources import HdrLibrary, VideoLibrary
 from lrhdr.io.atomic import clear_stale, make_folder, write_bytes
 from lrhdr.processes import process_pool
+from lrhdr.radiometry import codes_to_float, to_codes
 
 __all__ = [
     "CachedSamples",
@@ -43,7 +44,6 @@ __all__ = [
     "build_cache",
     "count_in",
     "generate_clip",
-    "to_uint16",
 ]
 
 
@@ -69,11 +69,6 @@ def aligned_path(folder: Path, number: int) -> Path:
     return folder / f"aligned-{number:05d}.safetensors"
 
 
-def to_uint16(x: Tensor) -> Tensor:
-    """LDR in [0, 1] to codes 0 .. 65535."""
-    return torch.round(x.clamp(0.0, 1.0) * 65535.0).to(torch.int32).to(torch.uint16)
-
-
 def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, progress: Callable[[], None]) -> None:
     made = []
     for index in indices:
@@ -81,8 +76,8 @@ def _write_shard(maker: SampleMaker, folder: Path, number: int, indices: range, 
         progress()
     samples = [m[0] for m in made]
     tensors = {
-        "window": torch.stack([to_uint16(s.window) for s in samples]),
-        "interpolated": torch.stack([to_uint16(s.interpolated) for s in samples]),
+        "window": torch.stack([to_codes(s.window) for s in samples]),
+        "interpolated": torch.stack([to_codes(s.interpolated) for s in samples]),
         "exposures": torch.stack([s.exposures for s in samples]).float(),
         "target": torch.stack([s.target.half() for s in samples]),
     }
@@ -349,8 +344,7 @@ class CachedSamples:
         shard = self._file(self._files[number])
 
         def ldr(name: str, file: Any = shard) -> Tensor:
-            stored: Tensor = file.get_slice(name)[i]
-            return stored.to(torch.int32).float() / 65535.0
+            return codes_to_float(file.get_slice(name)[i])
 
         exposures: Tensor = shard.get_slice("exposures")[i]
         target: Tensor = shard.get_slice("target")[i]

@@ -19,10 +19,11 @@ from safetensors.torch import save
 
 from lrhdr.checks import InputError
 from lrhdr.data.cache_files import MANIFEST, is_cache, read_manifest, shard_path
-from lrhdr.data.generated import CachedSamples, count_in, to_uint16
+from lrhdr.data.generated import CachedSamples, count_in
 from lrhdr.data.shards import for_each_shard
 from lrhdr.interpolate import complete_window, get_interpolator
 from lrhdr.io.atomic import make_folder, write_bytes
+from lrhdr.radiometry import to_codes
 
 
 def _recomplete_shard(source: str, target: str, name: str, number: int, first: int, count: int) -> int:
@@ -34,7 +35,7 @@ def _recomplete_shard(source: str, target: str, name: str, number: int, first: i
     frames = []
     for index in range(first, first + count):
         sample = samples[index]
-        frames.append(to_uint16(complete_window(sample.window[None], sample.exposures[None], interpolator)[0]))
+        frames.append(to_codes(complete_window(sample.window[None], sample.exposures[None], interpolator)[0]))
     tensors["interpolated"] = torch.stack(frames).contiguous()
     write_bytes(shard_path(Path(target), number), save(tensors, metadata=metadata))
     return count

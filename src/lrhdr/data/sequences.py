@@ -29,6 +29,7 @@ from lrhdr.interpolate.base import Interpolator, weights_digest
 from lrhdr.interpolate.guided import align_window
 from lrhdr.io.atomic import make_folder, make_parent, write_bytes
 from lrhdr.io.images import read_image
+from lrhdr.radiometry import codes_to_float, to_codes
 from lrhdr.randomness import numpy_generator, torch_generator
 from lrhdr.synthesis import SynthesisConfig, sample_schedule, synthesize
 
@@ -207,18 +208,18 @@ class SequenceData:
         path = self._cache / f"{key}.safetensors" if self._cache and key else None
         if path is not None and path.is_file():
             try:
-                return load_file(path)["interpolated"].to(torch.int32).float() / 65535.0
+                return codes_to_float(load_file(path)["interpolated"])
             except (SafetensorError, KeyError):
                 path.unlink()  # cut off by a crash: made again
         if self._interpolator is None:
             self._interpolator = get_interpolator(self._config.interpolator)
-        frames = complete_window(ldr[None], exposures[None], self._interpolator)[0][inside].clamp(0.0, 1.0)
+        frames = complete_window(ldr[None], exposures[None], self._interpolator)[0][inside]
         if path is None:
-            return frames
-        codes = torch.round(frames * 65535.0).to(torch.int32)
+            return frames.clamp(0.0, 1.0)
+        codes = to_codes(frames)
         make_parent(path)
-        write_bytes(path, save({"interpolated": codes.to(torch.uint16).contiguous()}))
-        return codes.float() / 65535.0  # what a later epoch will read
+        write_bytes(path, save({"interpolated": codes}))
+        return codes_to_float(codes)  # what a later epoch will read
 
 
 def _around(start: int, crop: int, length: int) -> tuple[slice, int]:

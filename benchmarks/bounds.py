@@ -82,7 +82,7 @@ def score(
         still[:, first] = window[:, first]
         results = {
             "completion": completion(window, made, exposures),
-            "network": tool.fuse(window, made, exposures, maps=False)[0],
+            "network": tool.fuse(window, made, exposures, maps=False).hdr,
             "no motion error": completion(window, 0.5 * (taken(others) + taken(others)), exposures),
             "tripod": tripod(still, exposures),
         }

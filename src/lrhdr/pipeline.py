@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,8 +46,9 @@ from lrhdr.workers import in_order
 
 Method = Callable[..., Any]
 """(window (B, T, 3, H, W), interpolated (B, N_e - 1, 3, H, W), exposures (B, T)) to hdr (B, 3, H, W), or to a named
-tuple with the fields `hdr` and `weights`. A network whose configuration says `aligned` also gets the neighbours aligned
-to the reference, (B, T - 1, 3, H, W). With `at_once`, several threads call it at the same time."""
+tuple with the fields `hdr`, `weights` and perhaps `candidates` (see `Fused`). A network whose configuration says
+`aligned` also gets the neighbours aligned to the reference, (B, T - 1, 3, H, W). With `at_once`, several threads call
+it at the same time."""
 
 NETWORK = "lrhdr"
 """The name of the network among the methods that a user can choose."""
@@ -91,6 +92,21 @@ class HdrFrame:
     window_exposures: tuple[float, ...] = ()
     window_indices: tuple[int, ...] = ()
     candidates: NDArray[np.float32] | None = None
+
+
+class Fused(NamedTuple):
+    """What a method makes of completed windows.
+
+    Attributes:
+        hdr: (B, 3, H, W), linear radiance, finite, >= 0.
+        weights: (B, K, H, W), the share of each candidate; None where the method has none or they are not wanted.
+        candidates: (B, K, 3, H, W), linear radiance, in the order of the weights; None where the method has none or
+            they are not wanted.
+    """
+
+    hdr: Tensor
+    weights: Tensor | None = None
+    candidates: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,41 +234,31 @@ class Reconstructor:
         model, record = load_pretrained(name_or_path)
         return cls(model, interpolator or record.interpolator, **{"name": record.name, **options})
 
+    @torch.inference_mode()
     def fuse(
-        self, window: Tensor, interpolated: Tensor, exposures: Tensor, *, maps: bool = True
-    ) -> tuple[Tensor, Tensor | None]:
+        self,
+        window: Tensor,
+        interpolated: Tensor,
+        exposures: Tensor,
+        *,
+        maps: bool = True,
+        noise: Tensor | None = None,
+    ) -> Fused:
         """Run the method on completed windows of any size: pad, tile, run, undo, composite.
 
         Args:
             window: (B, T, 3, H, W), LDR in [0, 1].
             interpolated: (B, N_e - 1, 3, H, W), LDR in [0, 1].
             exposures: (B, T), relative.
-            maps: also return the weights; without them the method may be faster.
+            maps: also return weights and candidates; without them the method may be faster.
+            noise: (B,), noise level (`lrhdr.noise`); None estimates it from the window where the method wants it.
 
         Returns:
-            hdr (B, 3, H, W), linear, finite, >= 0; and the weights (B, K, H, W), or None where the method has none or
-            they are not wanted.
+            Radiance, weights and candidates, of the window's size.
 
         Raises:
             InputError: wrong shapes.
             LrhdrError: the method returned NaN or infinity.
-        """
-        hdr, weights, _ = self._fuse(window, interpolated, exposures, maps=maps)
-        return hdr, weights
-
-    @torch.inference_mode()
-    def _fuse(
-        self,
-        window: Tensor,
-        interpolated: Tensor,
-        exposures: Tensor,
-        *,
-        maps: bool,
-        noise: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """As `fuse`, and the candidates (B, K, 3, H, W) where the method has them; without `maps` the radiance alone.
-
-        `noise` is (B,), estimated from the window when not given.
         """
         check_tensor(window, "window", ndim=5)
         check_tensor(interpolated, "interpolated", ndim=5)
@@ -268,23 +274,25 @@ class Reconstructor:
         if self._takes_maps:
             known["maps"] = maps
 
-        def run(part: Tensor, part_interpolated: Tensor, *aligned: Tensor) -> tuple[Tensor, ...]:
+        def run(part: Tensor, part_interpolated: Tensor, *aligned: Tensor) -> Fused:
             extra = {"aligned": aligned[0]} if aligned else {}
             output = self.method(part, part_interpolated, exposures, **extra, **known)
             if isinstance(output, Tensor):
-                return (output,)
-            found = (output.hdr, output.weights, getattr(output, "candidates", None))
-            return tuple(x for x in (found if maps else found[:1]) if x is not None)
+                return Fused(output)
+            if not maps:
+                return Fused(output.hdr)
+            return Fused(output.hdr, output.weights, getattr(output, "candidates", None))
 
         if self.tile is None or max(padded[0].shape[-2:]) <= self.tile:
-            outputs = run(*padded)
+            outputs: Sequence[Tensor | None] = run(*padded)
         else:
             outputs = run_tiled(run, padded, tile=self.tile, overlap=self.overlap, multiple=self.multiple)
-        hdr = self._checked(outputs[0][..., :height, :width])
+        hdr, weights, candidates = (None if x is None else x[..., :height, :width] for x in outputs)
+        assert hdr is not None
+        hdr = self._checked(hdr)
         if self.composite:
             hdr = composite_with_reference(hdr, window[:, window.shape[1] // 2], exposures)
-        weights, candidates = (outputs[i][..., :height, :width] if len(outputs) > i else None for i in (1, 2))
-        return hdr.clamp_min(0.0), weights, candidates
+        return Fused(hdr.clamp_min(0.0), weights, candidates)
 
     def _checked(self, hdr: Tensor) -> Tensor:
         if not all(torch.isfinite(x) for x in hdr.aminmax()):
@@ -292,10 +300,8 @@ class Reconstructor:
         return hdr.float()
 
     @torch.inference_mode()
-    def _in_place(
-        self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None, *, maps: bool
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """As `complete` and `_fuse`, for a method that takes frames where they lie: nothing is copied."""
+    def _in_place(self, frames: Sequence[Tensor], exposures: Tensor, noise: Tensor | None, *, maps: bool) -> Fused:
+        """As `complete` and `fuse`, for a method that takes frames where they lie: nothing is copied."""
         # What a large frame's interpolation has freed goes before the executor needs as much, and the other way round.
         large = frames[0][0].numel() > streaming.KEEP_PIXELS
         completed = complete_frames(frames, exposures, self.interpolator, codes=large)
@@ -305,7 +311,7 @@ class Reconstructor:
         output = self.method(frames, completed, exposures, maps=maps, **known)
         if large:
             give_back()
-        return self._checked(output.hdr).clamp_min_(0.0), output.weights, output.candidates
+        return Fused(self._checked(output.hdr).clamp_min_(0.0), output.weights, output.candidates)
 
     @torch.inference_mode()
     def complete(self, window: Tensor, exposures: Tensor) -> Tensor:
@@ -431,21 +437,21 @@ class Reconstructor:
             noise = window_noise(torch.stack([h.noise for h in window_of.frames if h.noise is not None], dim=1))
             noise = noise.to(self.device)
         keep = self.keep_maps if isinstance(self.keep_maps, bool) else index in self.keep_maps
-        weights = candidates = None
         try:
             if self._lean:
-                hdr, weights, candidates = self._in_place(frames, exposures, noise, maps=keep)
+                fused = self._in_place(frames, exposures, noise, maps=keep)
             else:
                 window = torch.stack(frames)[None]
                 if self.stabilise_window:
                     window = stabilise_window(window, exposures)
                     frames = list(window[0])
                 completed = self.complete(window, exposures)
-                hdr, weights, candidates = self._fuse(window, completed, exposures, maps=keep, noise=noise)
+                fused = self.fuse(window, completed, exposures, maps=keep, noise=noise)
         except LrhdrError as error:
             raise type(error)(f"frame {index}: {error}") from error
         maps: dict[str, Any] = {}
         if keep:
+            weights, candidates = fused.weights, fused.candidates
             maps = {
                 "weights": None if weights is None else weights[0].float().cpu().numpy(),
                 "window": tuple(codes_to_float(x).permute(1, 2, 0).cpu().numpy() for x in frames),
@@ -453,7 +459,7 @@ class Reconstructor:
                 "window_indices": tuple(h.index for h in window_of.frames),
                 "candidates": None if candidates is None else candidates[0].float().permute(0, 2, 3, 1).cpu().numpy(),
             }
-        radiance = np.ascontiguousarray(self._copies.download(hdr[0]).permute(1, 2, 0).numpy())
+        radiance = np.ascontiguousarray(self._copies.download(fused.hdr[0]).permute(1, 2, 0).numpy())
         return HdrFrame(index, radiance, window_of.exposure, **maps)
 
 

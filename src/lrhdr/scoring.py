@@ -25,7 +25,7 @@ from lrhdr.exposure import ExposureSchedule
 from lrhdr.frames import composite_with_reference
 from lrhdr.judges import ClipJudges, Judge, JudgedFrame, judge_frame
 from lrhdr.metrics.psnr import psnr
-from lrhdr.pipeline import Method, Reconstructor
+from lrhdr.pipeline import Reconstructor
 from lrhdr.predictions import find_predictions, read_prediction
 from lrhdr.protocols import Display, Protocol
 from lrhdr.scores import ClipRecord, Evaluation, FrameRecord
@@ -60,19 +60,6 @@ class FrameParts:
 
 Keep = Callable[[FrameRecord, FrameParts], None]
 """Called for every frame and method with its scores and parts, for pictures."""
-
-
-class _Spy:
-    """Passes a method's calls through and remembers the candidates of the last one, for the oracle."""
-
-    def __init__(self, method: Method) -> None:
-        self._method = method
-        self.candidates: Tensor | None = None
-
-    def __call__(self, window: Tensor, interpolated: Tensor, exposures: Tensor, **extra: Tensor) -> Any:
-        output = self._method(window, interpolated, exposures, **extra)
-        self.candidates = getattr(output, "candidates", None)
-        return output
 
 
 def _position(schedule: ExposureSchedule, index: int) -> str:
@@ -240,19 +227,12 @@ def _solve(
     solved: dict[str, _Solved] = {}
     free = model_free_candidates(window, interpolated, exposures).float()
     for name, tool in tools.items():
-        spy = _Spy(tool.method)
-        tool.method, kept = spy, tool.method
         started = time.perf_counter()
-        try:
-            hdr, weights = tool.fuse(window, interpolated, exposures)
-            _finish(hdr.device)
-        finally:
-            tool.method = kept
+        fused = tool.fuse(window, interpolated, exposures)
+        _finish(fused.hdr.device)
         seconds = time.perf_counter() - started
-        pool = None
-        if spy.candidates is not None:
-            pool = spy.candidates[..., : target.shape[-2], : target.shape[-1]].float()
-        solved[name] = _Solved(hdr, seconds, pool if pool is not None else free, weights)
+        pool = free if fused.candidates is None else fused.candidates.float()
+        solved[name] = _Solved(fused.hdr, seconds, pool, fused.weights)
     if bounds:
         pools = {ORACLE: free}
         pools |= {f"{ORACLE}+{name}": s.pool for name, s in solved.items() if s.pool is not None and s.pool is not free}

@@ -105,12 +105,13 @@ def _smoothstep(x: Tensor) -> Tensor:
 
 
 def run_tiled(
-    run: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], *, tile: int, overlap: int, multiple: int
-) -> tuple[Tensor, ...]:
+    run: Callable[..., tuple[Tensor | None, ...]], inputs: tuple[Tensor, ...], *, tile: int, overlap: int, multiple: int
+) -> tuple[Tensor | None, ...]:
     """Run a function tile by tile and blend what it returns.
 
     Args:
-        run: takes one tensor per input, each (..., h, w) of the same h and w; returns tensors (..., h, w).
+        run: takes one tensor per input, each (..., h, w) of the same h and w; returns tensors (..., h, w), or None at
+            the same places for every tile.
         inputs: (..., H, W) each, H and W multiples of `multiple`.
         tile: side of a tile in pixels, a multiple of `multiple`.
         overlap: pixels that neighbouring tiles share.
@@ -118,22 +119,23 @@ def run_tiled(
 
     Returns:
         What `run` would return for the whole frame, up to its use of context beyond the overlap. A convex combination
-        of the tiles' values: it never leaves their range.
+        of the tiles' values: it never leaves their range. None where `run` returns None.
     """
     height, width = inputs[0].shape[-2:]
     rows = TileGrid.over(height, tile, overlap, multiple)
     columns = TileGrid.over(width, tile, overlap, multiple)
     row_ramps, column_ramps = rows.ramps(inputs[0]), columns.ramps(inputs[0])
-    outputs: list[Tensor] = []
+    outputs: list[Tensor | None] = []
     for top, row_ramp in zip(rows.starts, row_ramps, strict=True):
         for left, column_ramp in zip(columns.starts, column_ramps, strict=True):
             down, across = slice(top, top + rows.size), slice(left, left + columns.size)
             parts = run(*(x[..., down, across] for x in inputs))
             if not outputs:
-                outputs = [p.new_zeros(*p.shape[:-2], height, width) for p in parts]
+                outputs = [None if p is None else p.new_zeros(*p.shape[:-2], height, width) for p in parts]
             weight = row_ramp[:, None] * column_ramp
             for output, part in zip(outputs, parts, strict=True):
-                output[..., down, across] += part * weight
+                if output is not None and part is not None:
+                    output[..., down, across] += part * weight
     return tuple(outputs)
 
 

@@ -86,12 +86,12 @@ def test_frames_that_stay_where_they_are_give_what_a_copied_window_gives(n_expos
     middle, of_codes = (list(tool.reconstruct(x, schedule))[n_exposures - 1] for x in (frames, codes))
     stacked = torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in frames])[None]
     exposures = torch.tensor([schedule.window_exposures(n_exposures - 1)])
-    hdr, weights = tool.fuse(stacked, tool.complete(stacked, exposures), exposures)
-    copied = hdr[0].permute(1, 2, 0).numpy()
+    fused = tool.fuse(stacked, tool.complete(stacked, exposures), exposures)
+    copied = fused.hdr[0].permute(1, 2, 0).numpy()
     np.testing.assert_array_equal(middle.radiance, copied)
     # The light of 8-bit codes comes from a table, not from the formula.
     np.testing.assert_allclose(of_codes.radiance, copied, rtol=1e-4, atol=2e-6)
-    assert weights is not None
+    assert fused.weights is not None
 
 
 def test_memory_of_large_frames_is_given_back_and_changes_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

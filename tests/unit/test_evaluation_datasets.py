@@ -57,7 +57,7 @@ def test_division_and_paste_are_the_protocols(tmp_path):
     truth = clip.truth(2)[None]
     assert float(truth.max()) > 1.0
     pasted = Reconstructor(BASELINES["completion"], "average", composite=True)
-    expected, _ = pasted.fuse(window, pasted.complete(window, exposures), exposures)
+    expected = pasted.fuse(window, pasted.complete(window, exposures), exposures).hdr
     methods = {"completion": BASELINES["completion"]}
     both = evaluate(methods, [clip], protocol="field", composite="both", **FAST)
     found = {(r.method, r.composite): r.metrics for r in both.frames}
@@ -70,9 +70,8 @@ def test_division_and_paste_are_the_protocols(tmp_path):
     assert {r.composite for r in alone.frames} == {True}
     plain = evaluate(methods, [clip], **FAST)
     assert {r.composite for r in plain.frames} == {False}
-    network, _ = (tool := Reconstructor(BASELINES["completion"], "average")).fuse(
-        window, tool.complete(window, exposures), exposures
-    )
+    tool = Reconstructor(BASELINES["completion"], "average")
+    network = tool.fuse(window, tool.complete(window, exposures), exposures).hdr
     (record,) = [r for r in plain.frames if r.method == "completion"]
     assert record.metrics["psnr_l"] == pytest.approx(float(psnr(network, truth, data_range=1.0)), rel=1e-6)
     # One frame has no neighbour to flicker against.

@@ -309,6 +309,36 @@ def test_tiles_of_the_network_stay_close_to_the_whole_frame() -> None:
         np.testing.assert_allclose(b.weights.sum(axis=0), 1.0, atol=1e-5)
 
 
+def test_tiles_give_the_candidates_of_the_whole_frame() -> None:
+    generator = torch.Generator().manual_seed(0)
+    window, made = (torch.rand(1, n, 3, 60, 92, generator=generator) for n in (3, 1))
+    exposures, model = torch.tensor([[8.0, 1.0, 8.0]]), network()
+    whole, tiled = (
+        Reconstructor(model, "average", tile=tile, overlap=16).fuse(window, made, exposures) for tile in (None, 32)
+    )
+    assert whole.candidates is not None
+    assert tiled.candidates is not None
+    assert whole.candidates.shape == tiled.candidates.shape == (1, 6, 3, 60, 92)
+    # Frames that only become radiance do so pixel by pixel.
+    torch.testing.assert_close(tiled.candidates[:, :4], whole.candidates[:, :4], rtol=1e-4, atol=1e-5)
+    plain = Reconstructor(model, "average", tile=32, overlap=16).fuse(window, made, exposures, maps=False)
+    assert plain[1:] == (None, None)
+    torch.testing.assert_close(plain.hdr, tiled.hdr)
+
+
+@pytest.mark.parametrize("tile", [None, 32])
+def test_candidates_without_votes_are_not_taken_for_votes(tile: int | None) -> None:
+    def method(window: Tensor, interpolated: Tensor, exposures: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(hdr=window[:, 1], weights=None, candidates=window)
+
+    window = torch.rand(1, 3, 3, 40, 48)
+    tool = Reconstructor(method, "average", tile=tile, overlap=8)
+    hdr, weights, candidates = tool.fuse(window, window[:, :1], torch.tensor([[1.0, 4.0, 1.0]]))
+    assert weights is None
+    torch.testing.assert_close(candidates, window)
+    torch.testing.assert_close(hdr, window[:, 1])
+
+
 def test_tiles_of_the_bundled_network_stay_within_the_stated_bound() -> None:
     rng = np.random.default_rng(0)
     small = torch.from_numpy(rng.normal(size=(1, 3, 12, 16)))

@@ -7,7 +7,9 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -19,7 +21,7 @@ from lrhdr.checks import InputError
 from lrhdr.io.exr import encode_exr_layers
 from lrhdr.io.images import read_hdr, write_exr
 from lrhdr.viewer.packing import unpack
-from lrhdr.viewer.sequence import Sequence
+from lrhdr.viewer.sequence import Sequence, _Recent
 from lrhdr.viewer.server import ViewServer
 
 RECORD = {"exposures": [1.0, 8.0], "start": 0, "start_number": 0, "n_frames": 3, "fps": "25", "weights": "random"}
@@ -92,6 +94,47 @@ def test_frames_and_layers_are_those_of_the_files(server: ViewServer, run: Path)
         stored = unpack(ask(server, f"/data/candidate{k}-1")[1])[f"candidate{k}"].values()
         np.testing.assert_array_equal(stored, made.candidates[k].astype(np.float16))
     assert unpack(ask(server, "/data/confidence-1")[1])["confidence"].codes.shape == (*SIZE, 1)
+
+
+def test_layers_of_a_frame_are_decoded_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    kept = Sequence._read
+
+    def counted(self: Sequence, path: Path, *kind: Any) -> Any:
+        reads.append(path.name)
+        return kept(self, path, *kind)
+
+    monkeypatch.setattr(Sequence, "_read", counted)
+    sequence = Sequence(run)
+    names = ["votes", "confidence", *(f"candidate{k}" for k in range(6))]
+    with ThreadPoolExecutor(4) as pool:
+        packs = dict(zip(names, pool.map(lambda name: sequence.planes(1, name), names), strict=True))
+    assert reads == ["shot_aov.000001.exr"]
+    # A run that goes on writes its files again.
+    file, other = (run / "aov" / f"shot_aov.{i:06d}.exr" for i in (1, 2))
+    file.write_bytes(other.read_bytes())
+    assert sequence.planes(1, "votes") == sequence.planes(2, "votes") != packs["votes"]
+    file.unlink()
+    with pytest.raises(InputError, match="is not there any more"):
+        sequence.planes(1, "votes")
+
+
+def test_few_layers_are_kept_but_those_of_the_last_frame() -> None:
+    reads: list[str] = []
+
+    def read(path: Path) -> dict[str, np.ndarray]:
+        reads.append(path.name)
+        return {"Y": np.zeros((4, 5), np.float16)}
+
+    recent, a, b, c = _Recent(limit=80), *map(Path, "abc")
+    for path in (a, b, a, b, c, b, a):  # two fit: a goes for c, and c for a
+        assert recent.get(path, (0, 0), read)["Y"].shape == (4, 5)
+    assert "".join(reads) == "abca"
+    small = _Recent(limit=1)
+    reads.clear()
+    for path in (a, a, b, b, a):
+        small.get(path, (0, 0), read)
+    assert "".join(reads) == "aba"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,11 @@ from lrhdr.sidecar import read_sidecar
 from lrhdr.viewer.manifest import SCALES, common, describe_candidates, setting_rows, versions
 from lrhdr.viewer.packing import half_plane, pack
 
-Channels = dict[str, NDArray[np.float32]]
+Channels = dict[str, NDArray[np.floating[Any]]]
+
+RECENT_BYTES = 256 * 2**20
+"""Of layers that are kept; those of the last frame are in any case. Chosen by us: five frames of 1280x720, two
+exposures."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,34 @@ class SequenceFrame:
     index: int
     path: Path
     layers: Path | None
+
+
+class _Recent:
+    """Channels of the files that were asked for last: a page asks for the planes of a frame one by one.
+
+    Args:
+        limit: bytes that are kept; the last file is whatever its size, for reading it took as much.
+    """
+
+    def __init__(self, limit: int = RECENT_BYTES) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: dict[Path, tuple[tuple[int, int], Channels]] = {}
+
+    def get(self, path: Path, state: tuple[int, int], read: Callable[[Path], Channels]) -> Channels:
+        """The channels of a file, read unless they are kept from the same state of it; one thread reads at a time."""
+        with self._lock:
+            known, channels = self._kept.pop(path, (None, {}))
+            if known != state:
+                channels = read(path)
+            self._kept[path] = state, channels
+            while len(self._kept) > 1 and sum(_bytes(c) for _, c in self._kept.values()) > self._limit:
+                del self._kept[next(iter(self._kept))]
+            return channels
+
+
+def _bytes(channels: Channels) -> int:
+    return sum(plane.nbytes for plane in channels.values())
 
 
 class Sequence:
@@ -80,6 +114,7 @@ class Sequence:
         )
         self._by_index = {frame.index: frame for frame in self.frames}
         self.parts = self._parts()
+        self._recent = _Recent()
 
     def inside(self, path: Path) -> bool:
         """Whether a file really lies in the folder, links followed."""
@@ -112,7 +147,7 @@ class Sequence:
             return pack({name: half_plane(self._rgb(frame.path))})
         if frame.layers is None:
             raise KeyError(name)
-        channels = self._read(frame.layers)
+        channels = self._recent.get(frame.layers, self._state(frame.layers), self._read_half)
         names = _voters(channels)
         if name == "votes" and names:
             return pack({name: half_plane(np.stack([channels[f"votes.{n}"] for n in names], axis=-1))})
@@ -239,27 +274,42 @@ class Sequence:
         parts = parts_of(self.schedule, facts)
         return (*parts[:-1], replace(parts[-1], stop=max(parts[-1].stop, total)))
 
-    def _open(self, path: Path) -> tuple[Any, list[str]]:
-        if not path.exists():
-            raise InputError(f"{path.name}: is not there any more")
+    def _state(self, path: Path) -> tuple[int, int]:
+        """Time (ns) and size (bytes) of a file, which change where it is written again.
+
+        Raises:
+            InputError: it is gone, or lies outside the folder.
+        """
+        try:
+            status = path.stat()
+        except OSError:
+            raise InputError(f"{path.name}: is not there any more") from None
         if not self.inside(path):
             raise InputError(f"{path}: expected a file in {self.root}, found one outside")
+        return status.st_mtime_ns, status.st_size
+
+    def _open(self, path: Path) -> tuple[Any, list[str]]:
+        self._state(path)
         image = oiio.ImageInput.open(str(path))
         if image is None:
             raise InputError(f"{path.name}: cannot be read ({' '.join(oiio.geterror().split())[:160]})")
         return image, list(image.spec().channelnames)
 
-    def _read(self, path: Path) -> Channels:
+    def _read(self, path: Path, kind: Any = oiio.FLOAT) -> Channels:
         """All channels of a file; values that are not finite stay, because a viewer shows what is there."""
         image, names = self._open(path)
         try:
-            pixels = image.read_image(0, 0, 0, len(names), oiio.FLOAT)
+            pixels = image.read_image(0, 0, 0, len(names), kind)
             message = image.geterror()
         finally:
             image.close()
         if pixels is None or message:
             raise InputError(f"{path.name}: damaged or truncated ({' '.join(message.split())[:160]})")
         return {name: pixels[..., i] for i, name in enumerate(names)}
+
+    def _read_half(self, path: Path) -> Channels:
+        """As `_read`, in half floats, as layers are written and served."""
+        return self._read(path, oiio.HALF)
 
     def _rgb(self, path: Path) -> NDArray[np.float32]:
         channels = self._read(path)

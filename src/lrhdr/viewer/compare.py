@@ -194,6 +194,7 @@ def _manifest(
     size: tuple[int, ...],
 ) -> dict[str, Any]:
     height, width = (-(-s // reduce) for s in size[:2])
+    with_truth = set(scored)
     columns = [("PSNR_T, dB", "psnr_t", 2, max), ("SSIM_T", "ssim_t", 4, max), ("change", "flicker", 5, None)]
     columns = [c for c in columns if any(_mean(rows, run.id, c[1]) is not None for run in runs)]
     means: dict[str, list[float | None]] = {c[1]: [_mean(rows, run.id, c[1]) for run in runs] for c in columns}
@@ -240,7 +241,7 @@ def _manifest(
                         ),
                     ]
                     for index, row in zip(indices, rows, strict=True)
-                    if index in set(scored)
+                    if index in with_truth
                 ],
                 "note": "",
             }
@@ -270,7 +271,7 @@ def _manifest(
             {
                 "index": i,
                 "file": runs[0].frames.path(i).name,
-                "planes": [*(run.id for run in runs), *(["truth"] if i in scored else [])],
+                "planes": [*(run.id for run in runs), *(["truth"] if i in with_truth else [])],
             }
             for i in shown
         ],

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
 from lrhdr.pipeline import HdrFrame
+from lrhdr.radiometry import CLIP_END, CLIP_START
 
 LAYERS = ("votes", "candidates", "confidence")
 
 _FLOOR = 2.0**-10  # radiance below which a difference is noise and not a disagreement; chosen by us
 _STOPS_PER_HALVING = 0.25  # confidence halves for every quarter stop of disagreement; chosen by us
-_CLIPS_FROM, _CLIPS_AT = 0.90, 0.98  # code values, as `radiometry.saturation_confidence`
 _LUMINANCE_709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
 
@@ -110,7 +110,7 @@ def confidence(
 
     spread = np.sqrt((weights * (stops(candidates) - stops(radiance)) ** 2).sum(axis=0))
     code = np.clip(radiance.max(axis=2), 0, 1) ** np.float32(1 / 2.2)
-    unclipped = np.clip((_CLIPS_AT - code) / (_CLIPS_AT - _CLIPS_FROM), 0, 1)
+    unclipped = np.clip((CLIP_END - code) / (CLIP_END - CLIP_START), 0, 1)
     smooth = unclipped * unclipped * (3 - 2 * unclipped)
     result: NDArray[np.float32] = (np.exp2(-spread / _STOPS_PER_HALVING) * smooth).astype(np.float32)
     return result

@@ -13,6 +13,9 @@ from torch import Tensor
 GAMMA = 2.2
 """The encoding exponent that the field assumes for LDR input."""
 
+CLIP_START, CLIP_END = 0.90, 0.98
+"""Code values of a pixel's brightest channel: where the trust in it begins to fall, and from where it is clipped."""
+
 WHITE = {torch.uint8: 255.0, torch.uint16: 65535.0}
 """Code value of white, of tensors that hold a file's integers."""
 
@@ -82,7 +85,7 @@ def stops_to_ratio(stops: float) -> float:
     return float(2.0**stops)
 
 
-def saturation_confidence(ldr: Tensor, start: float = 0.90, end: float = 0.98) -> Tensor:
+def saturation_confidence(ldr: Tensor, start: float = CLIP_START, end: float = CLIP_END) -> Tensor:
     """How surely a pixel is not clipped, from its brightest channel.
 
     A smoothstep that falls from 1 at `start` to 0 at `end`. The brightest channel decides for all three: a pixel with

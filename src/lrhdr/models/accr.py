@@ -29,6 +29,9 @@ from lrhdr.nn.blocks import ResidualBlock, conv3x3, leaky, zero_init, zero_linea
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law
 
+BLURS = ((0.7, 2), (1.6, 4))
+"""Of the decoder: standard deviation and taps on each side, pixels."""
+
 
 @dataclass(frozen=True)
 class ACCRConfig:
@@ -107,7 +110,7 @@ class Decoder(nn.Module):
     alone learnt neither here: its layers fell silent within a hundred steps, since at first it can only do harm.
     """
 
-    PROPOSALS = 3
+    PROPOSALS = len(BLURS) + 1
 
     def __init__(self, channels: int, hidden: int, blocks: int, *, noise: bool = False) -> None:
         super().__init__()
@@ -135,7 +138,7 @@ class Decoder(nn.Module):
             x = x + self.noise(noise)[:, :, None, None]
         decoded: Tensor = self.last(self.body(leaky(x)))
         free, gates = decoded[:, :12], decoded[:, 12:]
-        proposals = (gaussian_blur(tone, 0.7, 2) - tone, gaussian_blur(tone, 1.6, 4) - tone, cue)
+        proposals = (*(gaussian_blur(tone, sigma, radius) - tone for sigma, radius in BLURS), cue)
         residual = F.pixel_shuffle(free, 2)
         gates = F.pixel_shuffle(gates, 2)
         for i, proposal in enumerate(proposals):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrhdr.models.accr import ACCR
+from lrhdr.models.accr import ACCR, BLURS
 from lrhdr.models.eic import EIC
 from lrhdr.models.frame_rows import FrameRows
 from lrhdr.nn.rows import (
@@ -36,7 +36,7 @@ from lrhdr.strips import (
     unshuffle_interleave,
 )
 
-_HALO = 4
+_HALO = max(radius for _, radius in BLURS)
 """Rows that the wider of the decoder's two blurs reaches."""
 
 _CUES = 16
@@ -270,12 +270,10 @@ class AccrRows:
         cues = cues_of(inner)
         for i, (residual, own) in enumerate(zip(residuals, inner, strict=True)):
             free, gates = residual[:3], residual[3:]
-            blurred = (
-                torch.from_numpy(blur_rows(np.ascontiguousarray(tone[i, :, _HALO - 2 : 2 - _HALO].numpy()), 0.7, 2)),
-                torch.from_numpy(blur_rows(tone[i].numpy(), 1.6, _HALO)),
-            )
-            for gate, proposal in zip(gates[:2], blurred, strict=True):
-                free.addcmul_(gate, proposal - own)
-            free.addcmul_(gates[2], cues[i])
+            for gate, (sigma, radius) in zip(gates[:-1], BLURS, strict=True):
+                around = tone[i, :, _HALO - radius : tone.shape[2] - (_HALO - radius)]
+                blurred = blur_rows(np.ascontiguousarray(around.numpy()), sigma, radius)
+                free.addcmul_(gate, torch.from_numpy(blurred) - own)
+            free.addcmul_(gates[-1], cues[i])
             free.add_(own)
             store_codes(free.clamp_(0.0, 1.0), out[i])

@@ -13,16 +13,13 @@ from torch import Tensor
 from lrhdr.entmax import entmax
 from lrhdr.lanes import in_lanes
 from lrhdr.models.frame_rows import FrameRows
-from lrhdr.models.lrhdr import LRHDRConfig
+from lrhdr.models.lrhdr import GATE_FLOOR, PRIOR_INPUT, LRHDRConfig
 from lrhdr.models.prior_rows import HALO, finish_prior, prior_rows
 from lrhdr.radiometry import codes_to_float
 from lrhdr.strips import Array, entmax_rows, untone_rows
 
 _SMOOTH_ALPHA = 1.8
 """α up to which a small number for 0 under the logarithm of `entmax_rows` leaves the solver's slope alone."""
-
-_PRIOR_INPUT = 0.3
-"""What the prior is multiplied by as an input; see `LRHDR.forward`."""
 
 
 class CandidateRows:
@@ -59,7 +56,7 @@ class CandidateRows:
             prior = prior_rows(ldr.numpy(), radiance.numpy(), self.exposures, self.originals)
             if self.kept is not None:
                 self.kept[:, start:stop] = prior
-            np.multiply(self._finished(prior), np.float32(_PRIOR_INPUT), out=x[planes:].numpy())
+            np.multiply(self._finished(prior), np.float32(PRIOR_INPUT), out=x[planes:].numpy())
         return x
 
     def merge(
@@ -133,7 +130,7 @@ class CandidateRows:
         if self.config.fusion == "softmax":
             return torch.softmax(logits, dim=0)
         if self.config.fusion == "dense":
-            gates = torch.sigmoid(logits) + 1e-6
+            gates = torch.sigmoid(logits) + GATE_FLOOR
             return gates / gates.sum(dim=0)
         if self.config.alpha > _SMOOTH_ALPHA:
             return entmax(logits, self.config.alpha, dim=0)

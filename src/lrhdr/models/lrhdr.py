@@ -29,6 +29,12 @@ from lrhdr.noise import noise_code, noise_level
 from lrhdr.radiometry import ldr_to_radiance
 from lrhdr.tonemap import mu_law, mu_law_inverse
 
+PRIOR_INPUT = 0.3
+"""Brings the prior, about -5 to 0, to the size of the voting network's other inputs."""
+
+GATE_FLOOR = 1e-6
+"""Keeps the sum of the shares of fusion "dense" above 0."""
+
 
 @dataclass(frozen=True)
 class LRHDRConfig:
@@ -227,7 +233,7 @@ class LRHDR(nn.Module):
             prior = prior_logits(
                 window, exposures, at_reference, at_exposures, calibrated=self.accr is not None
             ).detach()
-            inputs.append(prior * 0.3)  # logits of about -5..0 brought to the size of the other inputs
+            inputs.append(prior * PRIOR_INPUT)
         features = torch.cat(inputs, dim=1).contiguous(memory_format=torch.channels_last)
         logits = self.apswf(features, code).float()
         if prior is not None:
@@ -254,7 +260,7 @@ class LRHDR(nn.Module):
             return entmax(logits, self.config.alpha, dim=1)
         if self.config.fusion == "softmax":
             return torch.softmax(logits, dim=1)
-        gates = torch.sigmoid(logits) + 1e-6
+        gates = torch.sigmoid(logits) + GATE_FLOOR
         return gates / gates.sum(dim=1, keepdim=True)
 
     def _check(self, window: Tensor, interpolated: Tensor, exposures: Tensor, aligned: Tensor | None) -> None:

@@ -15,8 +15,8 @@ from lrhdr.radiometry import saturation_confidence
 
 # Floors, chosen by us. Where every exposure clips, the shortest knows most (hence the power of e); a clipped reference
 # still bounds the radiance from below, so it beats a frame that contradicts it.
-CLIPPED = 1e-2
-GHOST = 1e-6
+CLIPPED_FLOOR = 1e-2
+GHOST_FLOOR = 1e-6
 
 # Entmax turns a margin of 4/3 into one-hot, so plain log weights decide too soon. Of 0.3 to 1, 0.3 made the untrained
 # vote best, and as good as the merge with these weights.
@@ -58,8 +58,8 @@ def prior_logits(
         for i in range(count)
     ]
     e = exposures.view(batch, count, 1, 1)
-    unclipped = saturation_confidence(frames).squeeze(2) + CLIPPED / e**3
-    logits = torch.log(e * unclipped * (torch.stack(agreements, dim=1) + GHOST))
+    unclipped = saturation_confidence(frames).squeeze(2) + CLIPPED_FLOOR / e**3
+    logits = torch.log(e * unclipped * (torch.stack(agreements, dim=1) + GHOST_FLOOR))
     penalty = logits.new_full((count,), neighbour_penalty)
     penalty[centre] = 0.0
     penalty[originals.shape[1] :] = 0.0

@@ -9,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from lrhdr.agreement import BLUR_PX, FULL_WELL_E, GAIN_ERROR, READ_NOISE_E, SIGMAS
-from lrhdr.models.prior import CLIPPED, GHOST, NEIGHBOUR_PENALTY, SCALE
+from lrhdr.models.prior import CLIPPED_FLOOR, GHOST_FLOOR, NEIGHBOUR_PENALTY, SCALE
+from lrhdr.radiometry import CLIP_END, CLIP_START
 from lrhdr.strips import blur_rows, clamp_in_place, exp_in_place, log_in_place
 
 Array = NDArray[np.float32]
 
 HALO = math.ceil(3.0 * BLUR_PX)
 """Rows above and below that the prior looks at."""
-
-_CLIP_START, _CLIP_END = 0.90, 0.98  # of `radiometry.saturation_confidence`
 
 
 def prior_rows(ldr: Array, radiance: Array, exposures: list[float], originals: int) -> Array:
@@ -49,17 +48,17 @@ def prior_rows(ldr: Array, radiance: Array, exposures: list[float], originals: i
         seen = radiance[i] * np.float32(own_exposure)
         clamp_in_place(seen, None, 1.0)
         logits[i] = _agreement(blur_rows(seen, BLUR_PX), blurred[limit], ratio)
-    logits += np.float32(GHOST)
+    logits += np.float32(GHOST_FLOOR)
     for i, exposure in enumerate(exposures):
         trust = ldr[i].max(axis=0)
-        np.subtract(np.float32(_CLIP_END), trust, out=trust)
-        trust *= np.float32(1.0 / (_CLIP_END - _CLIP_START))
+        np.subtract(np.float32(CLIP_END), trust, out=trust)
+        trust *= np.float32(1.0 / (CLIP_END - CLIP_START))
         clamp_in_place(trust, 0.0, 1.0)
         smooth = trust * np.float32(-2.0)
         smooth += np.float32(3.0)
         smooth *= trust
         smooth *= trust
-        smooth += np.float32(CLIPPED / exposure**3)
+        smooth += np.float32(CLIPPED_FLOOR / exposure**3)
         logits[i] *= smooth
     log_in_place(logits)
     for i, exposure in enumerate(exposures):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from lrhdr._version import __version__
 from lrhdr.pictures import Candidate, candidates, preview_exposure, viridis
-from lrhdr.viewer.statistics import CLIPPED, DARK
+from lrhdr.radiometry import CLIP_END
+from lrhdr.viewer.statistics import DARK
 
 SCALES = {
     "shortest": "1.0 is the saturation of the shortest exposure",
@@ -62,7 +63,7 @@ def common(
         "size": list(size),
         "displayExposure": preview_exposure(samples),
         "viridis": ramp.tolist(),
-        "clipped": CLIPPED,
+        "clipped": CLIP_END,
         "black": DARK,
         "version": __version__,
     }

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from lrhdr.colour import to_rec709
 from lrhdr.io.images import read_hdr
 from lrhdr.metrics.temporal import flicker
+from lrhdr.radiometry import CLIP_END
 
 PERCENTILES = (1.0, 50.0, 99.0)
-
-CLIPPED = 0.98
-"""Code value from which a channel counts as clipped: where `radiometry.saturation_confidence` ends."""
 
 DARK = 2.0 / 255.0
 """Code value up to which all channels must lie for a pixel to count as black: two codes of eight bits."""
@@ -88,6 +86,6 @@ def clipping(ldr: NDArray[np.floating[Any]]) -> dict[str, float]:
         ldr: (H, W, 3), gamma-encoded in [0, 1].
     """
     return {
-        "clipped": float((ldr.max(axis=-1) >= CLIPPED).mean()),
+        "clipped": float((ldr.max(axis=-1) >= CLIP_END).mean()),
         "black": float((ldr.max(axis=-1) <= DARK).mean()),
     }

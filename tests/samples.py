@@ -12,7 +12,7 @@ TINY = {
 }
 
 
-def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False) -> Path:
+def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False, n_exposures: int = 2) -> Path:
     """A cache of noise in the format of `lrhdr.data.generated`."""
     folder.mkdir()
     generator = torch.Generator().manual_seed(3)
@@ -23,10 +23,12 @@ def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False)
     target = torch.rand(count, 3, size, size, generator=generator).half()
     if bad:
         target[:] = float("nan")
+    frames = 2 * n_exposures - 1
+    stops = [[8.0 ** ((first + i) % n_exposures) for i in range(frames)] for first in range(2)]
     tensors = {
-        "window": codes(count, 3, 3, size, size),
-        "interpolated": codes(count, 1, 3, size, size),
-        "exposures": torch.tensor(([[1.0, 8.0, 1.0], [8.0, 1.0, 8.0]] * count)[:count]),
+        "window": codes(count, frames, 3, size, size),
+        "interpolated": codes(count, n_exposures - 1, 3, size, size),
+        "exposures": torch.tensor((stops * count)[:count]),
         "target": target,
     }
     save_file(tensors, folder / "shard-00000.safetensors", metadata={"tags": json.dumps([{}] * count)})

@@ -13,6 +13,7 @@ import torch
 
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample
+from lrhdr.data.generated import CachedSamples
 from lrhdr.data.sequences import SequenceConfig, SequenceData
 from lrhdr.data.sintel import Sintel
 from lrhdr.data.training_data import JoinedData, open_training_data
@@ -277,6 +278,48 @@ def test_a_folder_that_is_named_twice_is_drawn_from_twice_and_holds_out_the_same
     assert equal(one.fixed(0), two.fixed(0))
     for i in range(len(two)):
         assert equal(two.draw(i, 16, torch_generator(i)), one.draw(i % len(one), 16, torch_generator(i)))
+
+
+@pytest.mark.parametrize("spelling", ["absolute", "detour", "link"])
+def test_held_out_samples_are_not_trained_on_under_another_spelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+):
+    cache = write_cache(tmp_path / "cache")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link").symlink_to(cache, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    other = {"absolute": str(cache), "detour": "x/../cache", "link": "link"}[spelling]
+    data = open_training_data(["cache", other], 2, CONFIG)
+    assert len(data) == 2 * (6 - 2)
+    drawn = [data.draw(i, 16, torch_generator(i)) for i in range(len(data))]
+    alone = open_training_data(["cache"], 2, CONFIG)
+    assert all(equal(drawn[i], alone.draw(i % 4, 16, torch_generator(i))) for i in range(len(data)))
+
+
+def test_folders_whose_samples_do_not_fit_together_are_refused(vimeo: Path, tmp_path: Path):
+    cache, three = write_cache(tmp_path / "cache"), write_cache(tmp_path / "three", n_exposures=3)
+    with pytest.raises(InputError, match="three: found samples of 3 exposures, expected 2"):
+        open_training_data([str(cache), str(three)], 1, CONFIG)
+    device = dataclasses.replace(CONFIG, interpolator="dis", interpolate=False)
+    with pytest.raises(InputError, match=r"cache: its samples have .* expected interpolate = 'loader'"):
+        open_training_data([str(vimeo), str(cache)], 1, device)
+    assert len(open_training_data([str(cache), str(cache)], 1, device)) == 10
+    assert len(open_training_data([str(three)], 1, dataclasses.replace(CONFIG, n_exposures=3))) == 5
+
+
+def test_a_cache_whose_sides_are_no_multiples_of_eight_is_validated_in_the_middle(tmp_path: Path):
+    cache = write_cache(tmp_path / "cache", size=27)
+    data = open_training_data([str(cache)], 1, CONFIG)
+    whole, held_out = CachedSamples(cache)[5], data.fixed(0)
+    assert held_out.window.shape == (3, 3, 24, 24)
+    for part, given in zip(held_out, whole, strict=True):
+        assert torch.equal(part, given[..., 1:25, 1:25] if given.numel() and given.ndim > 1 else given)
+    assert all(x.is_contiguous() for x in held_out)
+    base = TrainConfig(
+        data=str(cache), output=str(tmp_path / "run"), model=TINY, steps=1, batch=1, crop=16, validation=1,
+        tensorboard=False,
+    )  # fmt: skip
+    assert load_record(train(base)).scores["validation"]["psnr"] > 0.0
 
 
 def test_interpolating_beside_the_network_gives_what_the_loader_gives(vimeo: Path, tmp_path: Path):

@@ -16,6 +16,7 @@ from lrhdr.data.generated import CachedSamples
 from lrhdr.data.sequences import SequenceConfig, SequenceData
 from lrhdr.data.sintel import Sintel
 from lrhdr.data.vimeo90k import Vimeo90K
+from lrhdr.models.lrhdr import LRHDR
 
 
 class CacheData:
@@ -36,6 +37,11 @@ class CacheData:
         self.held_out = held_out
         if len(self.samples) <= held_out:
             raise InputError(f"{path}: found {len(self.samples)} samples, expected more than {held_out} to hold out")
+
+    @property
+    def n_exposures(self) -> int:
+        """N_e of the samples."""
+        return len(self.samples[0].exposures) // 2 + 1
 
     @property
     def interpolator(self) -> str:
@@ -61,8 +67,19 @@ class CacheData:
         return crop_and_augment(sample, crop, generator)
 
     def fixed(self, number: int) -> Sample:
-        """See `TrainingData`: whole samples."""
-        return self.samples[len(self) + number]
+        """See `TrainingData`: whole samples, or what of their middle a network takes."""
+        return _fitting(self.samples[len(self) + number])
+
+
+def _fitting(sample: Sample) -> Sample:
+    """The largest part in the middle whose sides are multiples of `LRHDR.MULTIPLE`."""
+    spare = [side % LRHDR.MULTIPLE for side in sample.target.shape[-2:]]
+    if not any(spare):
+        return sample
+    height, width = (side - more for side, more in zip(sample.target.shape[-2:], spare, strict=True))
+    top, left = (more // 2 for more in spare)
+    inside = (..., slice(top, top + height), slice(left, left + width))
+    return Sample(*(x[inside].contiguous() if x.ndim > 1 else x for x in sample))
 
 
 class JoinedData:
@@ -114,19 +131,21 @@ def open_training_data(folders: Sequence[str], held_out: int, config: SequenceCo
         folders: sample caches, or folders of Vimeo-90K or MPI-Sintel. One that is named twice is drawn from twice as
             often.
         held_out: samples for validation, all from the first folder.
-        config: what is made of folders of frames; of a cache, only `aligned` matters.
+        config: what is made of folders of frames. A cache must have its `n_exposures`; `aligned` matters there too.
 
     Returns:
         The data.
 
     Raises:
-        InputError: a folder is missing, is none of these, or holds too little.
+        InputError: a folder is missing, is none of these, holds too little, or its samples do not fit the others'.
     """
     parts: list[TrainingData] = []
+    first = Path(folders[0]).resolve()  # its held-out samples are not trained on under another spelling of its name
     for name in folders:
-        root, held = Path(name), held_out if Path(name) == Path(folders[0]) else 0
+        root = Path(name)
+        held = held_out if root.resolve() == first else 0
         if is_cache(root):
-            parts.append(CacheData(root, held, aligned=config.aligned))
+            parts.append(_open_cache(root, held, config))
         elif Vimeo90K.is_at(root):
             parts.append(SequenceData(Vimeo90K(root, held), config))
         elif Sintel.is_at(root):
@@ -136,4 +155,20 @@ def open_training_data(folders: Sequence[str], held_out: int, config: SequenceCo
                 f"{root}: expected a sample cache ({MANIFEST}), Vimeo-90K (sep_trainlist.txt and sequences/) or "
                 f"MPI-Sintel (training/clean or training/final), found none of them"
             )
+    caches = [part for part in parts if isinstance(part, CacheData)]
+    if not config.interpolate and 0 < len(caches) < len(parts):
+        raise InputError(
+            f"{caches[0].path}: its samples have their interpolated frames; beside folders of frames, which have none "
+            "with interpolate = 'device', expected interpolate = 'loader'"
+        )
     return parts[0] if len(parts) == 1 else JoinedData(parts)
+
+
+def _open_cache(root: Path, held_out: int, config: SequenceConfig) -> CacheData:
+    data = CacheData(root, held_out, aligned=config.aligned)
+    if data.n_exposures != config.n_exposures:
+        raise InputError(
+            f"{root}: found samples of {data.n_exposures} exposures, expected {config.n_exposures} "
+            "(n_exposures of the configuration)"
+        )
+    return data

@@ -6,10 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from clips import Outcome
 
+from lrhdr._version import __version__
+from lrhdr.cli import build_parser
+from lrhdr.data.maker import option_defaults
+from lrhdr.io.exr import write_exr
 from samples import write_cache
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "cache-manifest.json"
 
 SETTINGS = """
 data = "{data}"
@@ -45,6 +52,39 @@ def test_train_prints_its_weights_and_its_saved_configuration_runs_again(
     again = lrhdr("train", saved)
     assert again.status == 0
     assert "resuming at step 2 of 2" in again.out
+
+
+def test_a_cache_that_the_version_before_began_goes_on(lrhdr: Callable[..., Outcome], tmp_path: Path) -> None:
+    """The manifest is what the command wrote when `build_cache` had an argument for each of these options."""
+    golden = json.loads(GOLDEN.read_text())
+    rng, out = np.random.default_rng(0), tmp_path / "out"
+    for folder in (tmp_path / "hdr", out):
+        folder.mkdir()
+    for name in golden["stills"]:
+        blocks = 2.0 ** rng.uniform(-6, 3, (8, 16, 3))
+        write_exr(tmp_path / "hdr" / f"{name}.exr", blocks.repeat(8, 0).repeat(8, 1).astype(np.float32), {})
+    (out / "manifest.json").write_bytes(GOLDEN.read_bytes())
+    options = (
+        "--count", 1, "--seed", 5, "--size", 32, "--n-exposures", 3, "--real-video-share", 0.3, "--grain-share", 0.25,
+        "--still-share", 0.4, "--recorded-share", 0.125, "--read-noise", 2, 9, "--bayer-share", 0.5,
+        "--interpolator", "average",
+    )  # fmt: skip
+    made = lrhdr("synthesize", "--hdr-dir", tmp_path / "hdr", "--out-dir", out, *options)
+    assert made.status == 0, made.err
+    assert json.loads((out / "manifest.json").read_text()) == golden | {"version": __version__}
+    other = lrhdr("synthesize", "--hdr-dir", tmp_path / "hdr", "--out-dir", out, *options, "--size", 48)
+    assert other.status == 2
+    assert "holds a cache made with other settings (config differ)" in other.err
+
+
+def test_options_of_synthesize_have_the_defaults_of_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    parsed = vars(build_parser().parse_args(["synthesize", "--hdr-dir", "d", "--out-dir", "o", "--count", "1"]))
+    assert {name: parsed[name] for name in option_defaults()} == dict.fromkeys(option_defaults())
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["synthesize", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for default in option_defaults().values():
+        assert f"(default: {default})" in shown
 
 
 def test_ablate_writes_a_table(lrhdr: Callable[..., Outcome], run_file: Path, tmp_path: Path) -> None:

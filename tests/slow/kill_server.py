@@ -89,7 +89,7 @@ def run_child(job: dict[str, Any], answer: int) -> int:
     if job["call"] == "cache":
         from lrhdr.data.generated import GenerationConfig, build_cache
 
-        build_cache(**job["arguments"], config=GenerationConfig(context=8, interpolator="average"))
+        build_cache(**job["arguments"], config=GenerationConfig(size=16, context=8, interpolator="average"))
         status = 0
     else:
         from lrhdr.cli import main

@@ -115,7 +115,7 @@ def synthesize_job(root: Path, out: Path) -> tuple[str, Any]:
         coarse = np.kron(rng.uniform(0, 1, (9, 10, 3)), np.ones((8, 8, 1)))
         write_exr(root / "hdr" / f"{name}.exr", np.exp(4 * coarse).astype(np.float32), {})
     values = {"hdr_dir": root / "hdr", "video_dir": None, "out_dir": out}
-    numbers = {"count": 5, "seed": 3, "size": 16, "shard_size": 1}
+    numbers = {"count": 5, "seed": 3, "shard_size": 1}
     return "cache", {k: str(v) if isinstance(v, Path) else v for k, v in values.items()} | numbers
 
 

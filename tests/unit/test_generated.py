@@ -1,6 +1,6 @@
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
 from lrhdr.data.base import Sample, crop_and_augment, reverse_time
 from lrhdr.data.generated import CachedSamples, GenerationConfig, build_cache, generate_clip
-from lrhdr.data.maker import SampleMaker
+from lrhdr.data.maker import SampleMaker, option_defaults, with_options
 from lrhdr.data.sources import HdrLibrary, VideoLibrary, load_footage, load_still, sample_footage
 from lrhdr.detail import DetailConfig
 from lrhdr.exposure import interpolation_pairs
@@ -23,7 +23,7 @@ from lrhdr.scenes import SceneConfig
 from lrhdr.synthesis import SynthesisConfig
 
 SIZE, CONTEXT = 32, 8
-CONFIG = GenerationConfig(context=CONTEXT, interpolator="average")
+CONFIG = GenerationConfig(size=SIZE, real_video_share=0.5, context=CONTEXT, interpolator="average")
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -51,17 +51,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def build(tree: Path, out: Path, **changes: object) -> Path:
-    settings = {
-        "count": 5,
-        "seed": 3,
-        "size": SIZE,
-        "shard_size": 2,
-        "real_video_share": 0.5,
-        "exclude": ("secret*",),
-        "config": CONFIG,
-    }
-    return build_cache(tree / "hdr", tree / "video", out, **{**settings, **changes})
+def build(tree: Path, out: Path, *, config: GenerationConfig = CONFIG, **changes: object) -> Path:
+    """A cache; changes are arguments of `build_cache` or options of `with_options`."""
+    options = {name: changes.pop(name) for name in option_defaults().keys() & changes.keys()}
+    arguments = {"count": 5, "seed": 3, "shard_size": 2, "exclude": ("secret*",), **changes}
+    return build_cache(tree / "hdr", tree / "video", out, config=with_options(config, options), **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +157,14 @@ def test_a_cache_of_a_version_that_knew_fewer_settings_is_continued(tree: Path, 
         build(tree, out, count=2, recorded_share=0.5)
 
 
+def test_all_of_the_configuration_counts(tree: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, size=24, n_exposures=3, real_video_share=0.125, detail=DetailConfig(grain_share=0.75))
+    out = build_cache(tree / "hdr", None, tmp_path / "c", count=1, seed=0, config=config)
+    assert CachedSamples(out)[0].window.shape == (5, 3, 24, 24)
+    written = json.loads((out / "manifest.json").read_text())["config"]
+    assert written == json.loads(json.dumps(asdict(config)))
+
+
 def test_three_exposures(tree: Path, tmp_path: Path) -> None:
     out = build(tree, tmp_path / "n3", n_exposures=3, count=2)
     s = CachedSamples(out)[0]
@@ -204,12 +206,12 @@ def test_recorded_samples_show_the_same_scenes(tree: Path, tmp_path: Path) -> No
 def test_cameras_are_drawn_from_the_range_that_is_asked_for(tree: Path, tmp_path: Path) -> None:
     settings = {"count": 2, "real_video_share": 0.0}
     samples = [
-        CachedSamples(build(tree, tmp_path / name, read_noise_e=e, bayer_share=share, **settings))
+        CachedSamples(build(tree, tmp_path / name, read_noise=e, bayer_share=share, **settings))
         for name, e, share in (("a", (1.0, 1.0), 0.0), ("b", (400.0, 400.0), 0.0), ("c", (400.0, 400.0), 1.0))
     ]
     assert len({float(s[0].window.std()) for s in samples}) == 3
     with pytest.raises(InputError, match="read noise"):
-        build(tree, tmp_path / "bad", read_noise_e=(2.0, 1.0), **settings)
+        build(tree, tmp_path / "bad", read_noise=(2.0, 1.0), **settings)
 
 
 def test_cache_travels_to_other_processes(cache: Path) -> None:
@@ -324,6 +326,21 @@ def test_reversed_time_is_what_interpolating_the_reversed_window_gives() -> None
 def test_crop_larger_than_the_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 13x13"):
         crop_and_augment(numbered(), 13, torch_generator(0))
+
+
+def test_options_change_their_settings_only() -> None:
+    config = replace(CONFIG, scene=SceneConfig(max_layers=0))
+    assert with_options(config, dict.fromkeys(option_defaults())) == config
+    assert with_options(GenerationConfig(), option_defaults()) == GenerationConfig()
+    changed = with_options(config, {"still_share": 0.75, "read_noise": [2.0, 9.0], "size": None})
+    camera = replace(config.scene.camera, still_share=0.75)
+    expected = replace(
+        config, scene=replace(config.scene, camera=camera), synthesis=SynthesisConfig(read_noise_e=(2, 9))
+    )
+    assert changed == expected
+    for bad in ({"size": 4}, {"still_share": 2.0}, {"grain_share": -1.0}, {"bayer_share": 1.5}):
+        with pytest.raises(InputError, match="synthesize: "):
+            with_options(config, bad)
 
 
 @pytest.mark.parametrize("bad", [{"size": 4}, {"n_exposures": 1}, {"context": -1}, {"real_video_share": 1.1}])

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,19 +150,10 @@ def build_cache(
     *,
     count: int,
     seed: int,
-    size: int = 256,
-    n_exposures: int = 2,
+    config: GenerationConfig | None = None,
     shard_size: int = 64,
     workers: int = 1,
-    real_video_share: float = 0.45,
-    grain_share: float | None = None,
-    still_share: float | None = None,
-    recorded_share: float | None = None,
-    read_noise_e: tuple[float, float] | None = None,
-    bayer_share: float | None = None,
     exclude: Sequence[str] = (),
-    interpolator: str | None = None,
-    config: GenerationConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Make `count` samples and store them. An interrupted or smaller cache with the same settings is continued.
@@ -173,19 +164,10 @@ def build_cache(
         out_dir: the cache; made if missing.
         count: how many samples.
         seed: of the whole set.
-        size: side of the samples, pixels; overrides `config.size`, as do the next named settings theirs.
-        n_exposures: N_e.
+        config: what they are made of; the defaults when not given.
         shard_size: samples per file.
         workers: processes. Each keeps its own decoded sources (about 2 GB with 18 videos).
-        real_video_share: share of samples from video.
-        grain_share: share of samples with grain in their truth; `config.detail.grain_share` when not given.
-        still_share: share of rendered scenes whose camera stands still; `config.scene.camera`'s when not given.
-        recorded_share: share of samples that go through noise reduction and a codec; `config`'s when not given.
-        read_noise_e: range of the cameras' read noise, electrons; `config.synthesis.read_noise_e` when not given.
-        bayer_share: share of cameras with a colour filter array; `config.synthesis.bayer_share` when not given.
         exclude: shell patterns of source names to leave out.
-        interpolator: name of the frozen interpolator; `config.interpolator` when not given.
-        config: everything else.
         progress: called with (samples done, count).
 
     Returns:
@@ -197,32 +179,14 @@ def build_cache(
     """
     if count < 1 or shard_size < 1 or workers < 1:
         raise InputError(f"expected count, shard_size, workers >= 1, found {count}, {shard_size}, {workers}")
-    try:
-        settings = replace(
-            config or GenerationConfig(), size=size, n_exposures=n_exposures, real_video_share=real_video_share
-        )
-        if grain_share is not None:
-            settings = replace(settings, detail=replace(settings.detail, grain_share=grain_share))
-        if still_share is not None:
-            camera = replace(settings.scene.camera, still_share=still_share)
-            settings = replace(settings, scene=replace(settings.scene, camera=camera))
-        if recorded_share is not None:
-            settings = replace(settings, recorded_share=recorded_share)
-        if read_noise_e is not None:
-            settings = replace(settings, synthesis=replace(settings.synthesis, read_noise_e=read_noise_e))
-        if bayer_share is not None:
-            settings = replace(settings, synthesis=replace(settings.synthesis, bayer_share=bayer_share))
-        if interpolator is not None:
-            settings = replace(settings, interpolator=interpolator)
-    except ValueError as error:
-        raise InputError(f"synthesize: {error}") from None
+    config = config or GenerationConfig()
     folder = Path(out_dir)
-    job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, settings)
+    job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, config)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "seed": seed,
         "shard_size": shard_size,
-        "config": json.loads(json.dumps(asdict(settings))),
+        "config": json.loads(json.dumps(asdict(config))),
         "stills": list(HdrLibrary(Path(hdr_dir), exclude).names),
         "videos": list(VideoLibrary(Path(video_dir), exclude).names) if video_dir else [],
     }

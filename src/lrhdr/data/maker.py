@@ -5,8 +5,9 @@ Sample `index` depends on (seed, index) and the configuration only, not on what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import torch
@@ -80,6 +81,52 @@ class GenerationConfig:
         if not all(0 <= share <= 1 for share in shares):
             found = ", ".join(f"{share}" for share in shares)
             raise ValueError(f"expected shares in [0, 1], found {found}")
+
+
+_OPTIONS = {
+    "size": "size",
+    "n_exposures": "n_exposures",
+    "real_video_share": "real_video_share",
+    "grain_share": "detail.grain_share",
+    "still_share": "scene.camera.still_share",
+    "recorded_share": "recorded_share",
+    "read_noise": "synthesis.read_noise_e",
+    "bayer_share": "synthesis.bayer_share",
+    "interpolator": "interpolator",
+}
+"""Options of `lrhdr synthesize`, and the settings that they are."""
+
+
+def option_defaults() -> dict[str, Any]:
+    """What options of `lrhdr synthesize` that are settings are when they are not given."""
+    config = GenerationConfig()
+    return {name: reduce(getattr, place.split("."), config) for name, place in _OPTIONS.items()}
+
+
+def with_options(config: GenerationConfig, options: Mapping[str, Any]) -> GenerationConfig:
+    """Settings with some changed.
+
+    Args:
+        config: the settings.
+        options: by the names of `option_defaults`; None leaves a setting as it is.
+
+    Raises:
+        InputError: a value outside its range.
+    """
+    try:
+        for name, value in options.items():
+            if value is not None:
+                config = _replaced(config, _OPTIONS[name].split("."), value)
+    except ValueError as error:
+        raise InputError(f"synthesize: {error}") from None
+    return config
+
+
+def _replaced(config: Any, place: Sequence[str], value: object) -> Any:
+    name, *rest = place
+    if rest:
+        value = _replaced(getattr(config, name), rest, value)
+    return replace(config, **{name: tuple(value) if isinstance(value, list) else value})
 
 
 def _centre_crop(x: Tensor, size: int) -> Tensor:

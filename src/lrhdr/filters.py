@@ -1,4 +1,4 @@
-"""Small linear filters: Gaussian blur, gradients, halving."""
+"""Small linear filters: Gaussian blur, gradients, halving; and the smooth step."""
 
 from __future__ import annotations
 
@@ -61,6 +61,12 @@ def image_gradients(image: Tensor) -> tuple[Tensor, Tensor]:
         (..., H, W - 1) and (..., H - 1, W).
     """
     return image[..., :, 1:] - image[..., :, :-1], image[..., 1:, :] - image[..., :-1, :]
+
+
+def smoothstep(x: Tensor) -> Tensor:
+    """`3 x² - 2 x³`: from 0 to 1 without a corner at either end; x is clamped to [0, 1]."""
+    x = x.clamp(0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
 
 
 def downsample2(image: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrhdr.filters import gaussian_blur
+from lrhdr.filters import gaussian_blur, smoothstep
 from lrhdr.randomness import numpy_generator
+from lrhdr.transfer import eotf_gamma22, eotf_srgb
 
 
 def moving_frames(thumbnails: np.ndarray) -> list[int]:
@@ -82,6 +83,23 @@ def inverse_sigmoid_response(y: Tensor, n: float, sigma: float) -> Tensor:
     return ((sigma * y) / (1.0 + sigma - y)) ** (1.0 / n)
 
 
+def highlight_rise(encoded: Tensor, knee: float) -> Tensor:
+    """How far a pixel lies on the way from the knee to white.
+
+    The grey level has a say, encoded: skin and saturated colours with one bright channel are not light sources.
+
+    Args:
+        encoded: (..., 3, H, W); values outside [0, 1] are clamped.
+        knee: code value (mean of brightest channel and grey level) from which highlights are expanded, < 1.
+
+    Returns:
+        (..., 1, H, W) in [0, 1].
+    """
+    x = encoded.clamp(0.0, 1.0)
+    level = 0.5 * (x.amax(dim=-3, keepdim=True) + x.mean(dim=-3, keepdim=True))
+    return ((level - knee) / (1.0 - knee)).clamp(0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class LinearisationConfig:
     """How ordinary video becomes HDR.
@@ -129,20 +147,15 @@ def linearise_video(frames: Tensor, config: LinearisationConfig, generator: torc
         sigma = float(np.clip(rng.normal(0.6, 0.1), 0.4, 0.8))
         linear = inverse_sigmoid_response(frames, n, sigma)
     elif rng.random() < 0.5:
-        linear = frames.clamp(0.0, 1.0) ** 2.2
+        linear = eotf_gamma22(frames.clamp(0.0, 1.0))
     else:
-        x = frames.clamp(0.0, 1.0)
-        linear = torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+        linear = eotf_srgb(frames.clamp(0.0, 1.0))
     if rng.random() >= config.expansion_share:
         return linear
     gain = math.exp(rng.uniform(math.log(2.0), math.log(config.max_gain)))
     knee = float(rng.uniform(0.45, 0.85))
     power = float(rng.uniform(1.0, 2.5))
-    # The grey level decides, encoded: skin and saturated colours with one bright channel are not light sources.
-    encoded = frames.clamp(0.0, 1.0)
-    bright = 0.5 * encoded.amax(1, keepdim=True) + 0.5 * encoded.mean(1, keepdim=True)
-    t = ((bright - knee) / (1.0 - knee)).clamp(0.0, 1.0)
-    mask = t * t * (3.0 - 2.0 * t)
+    mask = smoothstep(highlight_rise(frames, knee))
     # Blurring makes large clipped areas brightest in the middle instead of flat, and hides block edges.
     soft = gaussian_blur(mask, float(rng.uniform(1.0, 6.0)))
     mask = mask * (0.35 + 0.65 * soft)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lrhdr.filters import smoothstep
+
 GAMMA = 2.2
 """The encoding exponent that the field assumes for LDR input."""
 
@@ -99,8 +101,7 @@ def saturation_confidence(ldr: Tensor, start: float = CLIP_START, end: float = C
     Returns:
         (..., 1, H, W) in [0, 1].
     """
-    x = ((end - ldr.amax(dim=-3, keepdim=True)) / (end - start)).clamp(0.0, 1.0)
-    return x * x * (3.0 - 2.0 * x)
+    return smoothstep((end - ldr.amax(dim=-3, keepdim=True)) / (end - start))
 
 
 def well_exposedness(ldr: Tensor, exposure: Tensor | float) -> Tensor:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrhdr.checks import InputError
+from lrhdr.filters import smoothstep
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -88,20 +89,15 @@ class TileGrid:
             weight = torch.ones_like(position)
             if i > 0:
                 shared = self.starts[i - 1] + self.size - start
-                weight = weight * _smoothstep(position / shared)
+                weight = weight * smoothstep(position / shared)
             if i + 1 < len(self.starts):
                 shared = start + self.size - self.starts[i + 1]
-                weight = weight * _smoothstep((self.size - position) / shared)
+                weight = weight * smoothstep((self.size - position) / shared)
             raw.append(weight)
         total = torch.zeros(self.length, dtype=like.dtype, device=like.device)
         for start, weight in zip(self.starts, raw, strict=True):
             total[start : start + self.size] += weight
         return [w / total[s : s + self.size] for s, w in zip(self.starts, raw, strict=True)]
-
-
-def _smoothstep(x: Tensor) -> Tensor:
-    x = x.clamp(0.0, 1.0)
-    return x * x * (3.0 - 2.0 * x)
 
 
 def run_tiled(

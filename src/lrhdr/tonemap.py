@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from lrhdr.transfer import oetf_srgb
+
 MU = 5000.0
 """The μ that the whole field uses; changing it changes every PSNR_T."""
 
@@ -57,4 +59,4 @@ def display_tonemap(radiance: Tensor, exposure_ev: float = 0.0) -> Tensor:
     white = 8.0
     x = radiance.clamp_min(0.0) * 2.0**exposure_ev
     y = (x * (1.0 + x / white**2) / (1.0 + x)).clamp(0.0, 1.0)
-    return torch.where(y <= 0.0031308, 12.92 * y, 1.055 * y.clamp_min(0.0031308) ** (1.0 / 2.4) - 0.055)
+    return oetf_srgb(y)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lrhdr.filters import downsample2, gaussian_blur, gaussian_kernel1d, image_gradients
+from lrhdr.filters import downsample2, gaussian_blur, gaussian_kernel1d, image_gradients, smoothstep
 from lrhdr.warp import backward_warp, forward_backward_error, pixel_grid, resize_flow
 
 
@@ -66,3 +66,11 @@ def test_gradients_and_halving():
     assert gy.numel() == 0
     assert downsample2(torch.ones(1, 1, 3, 5)).shape[-2:] == (2, 3)
     assert downsample2(torch.ones(1, 1, 3, 5)).unique().tolist() == [1.0]
+
+
+def test_smooth_step_is_flat_at_its_ends():
+    x = torch.tensor([-1.0, 0.0, 0.25, 0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    y = smoothstep(x)
+    assert y.tolist() == [0.0, 0.0, 0.15625, 0.5, 1.0, 1.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 1.125, 1.5, 0.0, 0.0]

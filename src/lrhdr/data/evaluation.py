@@ -27,13 +27,14 @@ from lrhdr.colour import CHROMATICITIES, convert_primaries
 from lrhdr.data.maker import generate_clip
 from lrhdr.data.sources import HdrLibrary
 from lrhdr.exposure import ExposureSchedule
+from lrhdr.footage import highlight_rise
 from lrhdr.io.sources import VIDEO_SUFFIXES
 from lrhdr.io.video import VideoReader
 from lrhdr.motion import MotionConfig
 from lrhdr.randomness import torch_generator
 from lrhdr.scenes import SceneConfig
 from lrhdr.tonemap import mu_law
-from lrhdr.transfer import linearise
+from lrhdr.transfer import eotf_gamma22, linearise
 
 SATURATED_PERCENTILE = 99.5
 """Percentile of each clip's brightest channel that is sent to 1.0: small lamps and glints are beyond every exposure."""
@@ -248,15 +249,13 @@ def expand_highlights(encoded: Tensor, gain: float = 8.0, knee: float = 0.7) -> 
     Args:
         encoded: (..., 3, H, W), [0, 1].
         gain: of white.
-        knee: code value (mean of brightest channel and grey level) from which radiance is expanded.
+        knee: as in `highlight_rise`.
 
     Returns:
         Linear, [0, gain]; continuous and, for grey, increasing.
     """
-    x = encoded.clamp(0.0, 1.0)
-    level = 0.5 * (x.amax(dim=-3, keepdim=True) + x.mean(dim=-3, keepdim=True))
-    rise = ((level - knee) / (1.0 - knee)).clamp(0.0, 1.0)
-    return x**2.2 * (1.0 + (gain - 1.0) * rise.square() * (3.0 - 2.0 * rise))
+    rise = highlight_rise(encoded, knee)
+    return eotf_gamma22(encoded.clamp(0.0, 1.0)) * (1.0 + (gain - 1.0) * rise.square() * (3.0 - 2.0 * rise))
 
 
 def video_clips(folder: Path | str, stride: int = 2) -> list[EvaluationClip]:

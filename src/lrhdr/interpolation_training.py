@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lrhdr._version import __version__
@@ -34,7 +34,7 @@ from lrhdr.checks import InputError, LrhdrError, check_kinds
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in, up_to
 from lrhdr.interpolate.stored import BUNDLED, METADATA_KEY, StoredRecord, load_into, read_stored
-from lrhdr.io.atomic import make_folder, replacing
+from lrhdr.io.atomic import make_folder, replacing, write_bytes
 from lrhdr.nn import widening
 from lrhdr.radiometry import GAMMA
 from lrhdr.tonemap import mu_law
@@ -313,7 +313,7 @@ def save_interpolator(path: Path, network: CompactNet, settings: dict[str, Any],
     """Write weights as `lrhdr.interpolate.stored.read_stored` reads them; the run's settings stand in the metadata.
 
     Raises:
-        OSError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     record = StoredRecord(
         architecture="compact",
@@ -325,8 +325,7 @@ def save_interpolator(path: Path, network: CompactNet, settings: dict[str, Any],
     )
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     metadata = {METADATA_KEY: record.to_json(), "training": json.dumps({**settings, "scores": scores})}
-    with replacing(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+    write_bytes(path, save(state, metadata=metadata))  # `save_file` leaves files that only their owner may read
 
 
 def widened(network: CompactNet, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

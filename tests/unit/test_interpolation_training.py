@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lrhdr.checks import InputError, WeightsError
+from lrhdr.checks import InputError, OutputError, WeightsError
 from lrhdr.data.generated import CachedSamples
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion, motion_path
 from lrhdr.data.recompletion import recomplete_cache
@@ -18,7 +20,7 @@ from lrhdr.interpolate.compact import CompactInterpolator, pair_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet
 from lrhdr.interpolate.flow import to_arrays
 from lrhdr.interpolate.sampling import fetch
-from lrhdr.interpolate.stored import build_interpolator
+from lrhdr.interpolate.stored import build_interpolator, read_stored
 from lrhdr.interpolation_training import (
     InterpolationTrainConfig,
     augment,
@@ -26,6 +28,7 @@ from lrhdr.interpolation_training import (
     load_interpolation_config,
     need,
     run_network,
+    save_interpolator,
     train_interpolator,
     widened,
 )
@@ -214,6 +217,19 @@ def test_saved_weights_make_an_interpolator_that_learned(tmp_path: Path) -> None
     untrained = CompactConfig(widths=(4, 4, 4), fine=4, features=2)
     assert interpolator.network.config == untrained  # type: ignore[attr-defined]
     assert float(interpolator.network.out.weight.detach().abs().sum()) > 0.0  # type: ignore[attr-defined]
+
+
+def test_saved_weights_can_be_read_by_others(tmp_path: Path) -> None:
+    path, network = tmp_path / "w.safetensors", CompactNet(CompactConfig((4, 4, 4), 4, 2))
+    before = os.umask(0o022)
+    try:
+        save_interpolator(path, network, {"steps": 1}, {"validation": 30.0})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert torch.equal(read_stored(path)[1]["out.weight"], network.out.weight)
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        save_interpolator(tmp_path / "none" / "w.safetensors", network, {}, {})
 
 
 def test_configuration_file(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ class InterpolationTrainConfig:
         clip_gradient: largest gradient norm; 0 for none.
         ema: decay of the moving average that is validated and saved.
         no_reference: share of pairs that are shown without their reference.
-        same_frame: share of pairs whose second frame is the first, as at the ends of a video.
+        same_frame: share of pairs whose second frame is the first, as at the ends of a video; both shares together are
+            at most 1.
         seed: of initialisation, data order and augmentation.
         validation: samples held out from the end of each cache.
         validate_every: steps between validations (and checkpoints).
@@ -122,7 +123,8 @@ class InterpolationTrainConfig:
             "validate_every": self.validate_every >= 1,
             "log_every": self.log_every >= 1,
             "threads": self.threads >= 1,
-            "no_reference": 0.0 <= self.no_reference + self.same_frame <= 1.0,
+            "no_reference": 0.0 <= self.no_reference <= 1.0,
+            "same_frame": self.same_frame >= 0.0 and self.no_reference + self.same_frame <= 1.0,
             "validation": self.validation >= 1,
         }
         for name, fine in checks.items():

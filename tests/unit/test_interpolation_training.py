@@ -243,6 +243,9 @@ def test_configuration_file(tmp_path: Path) -> None:
         ('data = ["a"]\noutput = "o"\ncrop = 30\n', "crop = 30 is out of range"),
         ('data = ["a"]\noutput = "o"\nvalidate_every = 0\n', "validate_every = 0 is out of range"),
         ('data = ["a"]\noutput = "o"\nclip_gradient = -1.0\n', "clip_gradient = -1.0 is out of range"),
+        ('data = ["a"]\noutput = "o"\nno_reference = -0.5\nsame_frame = 0.6\n', "no_reference = -0.5 is out of range"),
+        ('data = ["a"]\noutput = "o"\nsame_frame = -0.05\n', "same_frame = -0.05 is out of range"),
+        ('data = ["a"]\noutput = "o"\nno_reference = 0.5\nsame_frame = 0.6\n', "same_frame = 0.6 is out of range"),
         ('data = ["a"]\noutput = "o"\ndepth = 3\n', "unknown keys"),
         ("data = [", "not a readable TOML"),
     ):

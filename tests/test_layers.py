@@ -173,7 +173,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     ),
     "metrics.pu21": (2, ("metrics.psnr", "metrics.ssim")),
     "global_alignment": (2, ("interpolate.flow",)),
-    "baselines": (2, ("global_alignment", "interpolate.flow", "interpolate.guided")),
+    "baselines": (2, ("global_alignment", "interpolate.flow", "interpolate.guided", "losses")),
     "stabilise": (2, ("global_alignment", "interpolate.flow")),
     "pictures": (2, ()),
     "curve_plot": (2, ()),

@@ -36,6 +36,7 @@ from lrhdr.filters import gaussian_blur
 from lrhdr.global_alignment import align_globally
 from lrhdr.interpolate.flow import one_cv2_thread
 from lrhdr.interpolate.guided import align_to_reference
+from lrhdr.losses import oracle_index
 from lrhdr.radiometry import GAMMA, ldr_to_radiance, merge_weighted, saturation_confidence, well_exposedness
 from lrhdr.tonemap import mu_law
 
@@ -239,6 +240,5 @@ def oracle(candidates: Tensor, target: Tensor) -> Tensor:
     check_tensor(target, "target")
     if candidates.shape[0] != target.shape[0] or candidates.shape[2:] != target.shape[1:]:
         raise InputError(f"oracle: candidates {tuple(candidates.shape)} do not fit target {tuple(target.shape)}")
-    error = (mu_law(candidates) - mu_law(target)[:, None]).square().sum(dim=2)
-    best = error.argmin(dim=1)[:, None, None].expand(-1, 1, *target.shape[1:])
-    return candidates.gather(1, best).squeeze(1)
+    index, _ = oracle_index(mu_law(candidates), mu_law(target))
+    return candidates.gather(1, index[:, None, None].expand(-1, 1, *target.shape[1:])).squeeze(1)

@@ -7,7 +7,6 @@ on radiance, whose 1.0 is the saturation of the shortest exposure, or on T of it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,10 @@ from lrhdr.checks import InputError
 from lrhdr.metrics.colorvideovdp import colorvideovdp
 from lrhdr.metrics.ghost import ghost_share
 from lrhdr.metrics.hdrvdp2 import hdrvdp2
-from lrhdr.metrics.hdrvqm import hdrvqm
+from lrhdr.metrics.hdrvqm import hdrvqm, moment_frames
 from lrhdr.metrics.psnr import psnr, psnr_mu
 from lrhdr.metrics.pu21 import psnr_pu21, ssim_pu21
-from lrhdr.metrics.ssim import Window, ssim
+from lrhdr.metrics.ssim import Window, ssim, true_range
 from lrhdr.metrics.temporal import flicker_error, still_flicker
 from lrhdr.metrics.warped import warped_error_change
 from lrhdr.protocols import PU21_PEAK, Display, Protocol
@@ -64,7 +63,6 @@ class Judge:
         clip: the function of a judge of whole clips, (result (T, 3, H, W), truth, display) to a number, or to None
             where the clip is too short; None for others.
         light: its number depends on the display.
-        cost: "cheap", or what makes it slow.
     """
 
     name: str
@@ -76,14 +74,6 @@ class Judge:
     frame: Callable[[JudgedFrame], Tensor] | None = None
     clip: Callable[[Tensor, Tensor, Display], float | None] | None = None
     light: bool = False
-    cost: str = "cheap"
-
-
-def _true_range(truth: Tensor) -> Tensor:
-    """Largest minus smallest value of each true frame, (B,); 1 for a constant one, which has no range of its own."""
-    flat = truth.double().flatten(1)
-    span = flat.amax(dim=1) - flat.amin(dim=1)
-    return torch.where(span > 0.0, span, torch.ones_like(span))
 
 
 def _ssim(tone_mapped: bool, window: Window) -> Callable[[JudgedFrame], Tensor]:
@@ -91,7 +81,7 @@ def _ssim(tone_mapped: bool, window: Window) -> Callable[[JudgedFrame], Tensor]:
 
     def score(x: JudgedFrame) -> Tensor:
         hdr, truth = (mu_law(x.hdr.double()), mu_law(x.truth.double())) if tone_mapped else (x.hdr, x.truth)
-        return ssim(hdr, truth, _true_range(truth), window)
+        return ssim(hdr, truth, true_range(truth), window)
 
     return score
 
@@ -122,8 +112,7 @@ def _cvvdp(hdr: Tensor, truth: Tensor, display: Display) -> float:
 
 
 def _hdrvqm(hdr: Tensor, truth: Tensor, display: Display) -> float | None:
-    # The metric cuts a clip into moments of 0.6 s, as long as the eye rests, and needs one and a frame.
-    if len(hdr) <= math.ceil(round(0.6 * display.frames_per_second, 9)):
+    if len(hdr) <= moment_frames(display.frames_per_second):
         return None
     light, true_light = display.light(hdr), display.light(truth)
     return hdrvqm(light, true_light, frames_per_second=display.frames_per_second).normalised
@@ -140,35 +129,9 @@ JUDGES: dict[str, Judge] = {
         Judge("ssim_l_gaussian", "SSIM_L 11x11", 4, True, frame=_ssim(False, "gaussian")),
         Judge("pu21_psnr", "PU21-PSNR", 2, True, frame=_pu21(psnr_pu21), light=True),
         Judge("pu21_ssim", "PU21-SSIM", 4, True, frame=_pu21(ssim_pu21), light=True),
-        Judge(
-            "hdrvdp2",
-            "HDR-VDP-2 Q",
-            2,
-            True,
-            frame=_hdrvdp2,
-            light=True,
-            cost="0.5 to 1 s per 640x360 frame and method",
-        ),
-        Judge(
-            "cvvdp",
-            "ColorVideoVDP JOD",
-            3,
-            True,
-            by_reference=False,
-            clip=_cvvdp,
-            light=True,
-            cost="slow, holds a clip of every method in memory, needs lrhdr[cvvdp]",
-        ),
-        Judge(
-            "hdrvqm",
-            "HDR-VQM",
-            4,
-            True,
-            by_reference=False,
-            clip=_hdrvqm,
-            light=True,
-            cost="slow, holds a clip of every method in memory",
-        ),
+        Judge("hdrvdp2", "HDR-VDP-2 Q", 2, True, frame=_hdrvdp2, light=True),
+        Judge("cvvdp", "ColorVideoVDP JOD", 3, True, by_reference=False, clip=_cvvdp, light=True),
+        Judge("hdrvqm", "HDR-VQM", 4, True, by_reference=False, clip=_hdrvqm, light=True),
         Judge(
             "ghosts",
             "ghosts %",

@@ -57,6 +57,12 @@ class VideoQuality(NamedTuple):
     normalised: float
 
 
+def moment_frames(frames_per_second: float) -> int:
+    """Frames of the moments that a clip is cut into, as long as the eye rests; a clip must be longer."""
+    # Rounded first, or 0.6 times some whole rates would be a hair above a whole number.
+    return math.ceil(round(frames_per_second * _FIXATION_SECONDS, 9))
+
+
 def _luminance(light: Tensor) -> Tensor:
     """Luminance on the authors' display, (H, W) float64, of (1, H, W) or (3, H, W) in cd/m2."""
     light = light.double()
@@ -159,8 +165,7 @@ def hdrvqm(test: Tensor, reference: Tensor, *, frames_per_second: float) -> Vide
             raise InputError(f"hdrvqm: expected finite values of at least 0 in the {name} clip")
     if not frames_per_second > 0.0:
         raise InputError(f"hdrvqm: expected frames per second above 0, found {frames_per_second}")
-    # Rounded first, or 0.6 times some whole rates would be a hair above a whole number.
-    moment = math.ceil(round(frames_per_second * _FIXATION_SECONDS, 9))
+    moment = moment_frames(frames_per_second)
     starts = range(0, len(test) - moment, moment)
     if not starts:
         raise InputError(

@@ -86,8 +86,22 @@ def ssim(pred: Tensor, target: Tensor, data_range: float | Tensor, window: Windo
     return (above / below).flatten(1).mean(dim=1)
 
 
+def true_range(target: Tensor) -> Tensor:
+    """The data range that the field gives SSIM: largest minus smallest value of each true frame.
+
+    Args:
+        target: (B, C, H, W), the true frames in the encoding that is compared.
+
+    Returns:
+        (B,) float64; 1 for a constant frame, which has no range of its own.
+    """
+    flat = target.double().flatten(1)
+    span = flat.amax(dim=1) - flat.amin(dim=1)
+    return torch.where(span > 0.0, span, torch.ones_like(span))
+
+
 def ssim_mu(pred_radiance: Tensor, target_radiance: Tensor, mu: float = MU) -> Tensor:
-    """SSIM_T as the field scores it: of `T(H)`, 7x7 window, data range = max - min of the true frame.
+    """SSIM_T as the field scores it: of `T(H)`, 7x7 window, data range of the true frame (`true_range`).
 
     Args:
         pred_radiance: (B, C, H, W), linear, 1.0 = saturation of the shortest exposure. Values below 0 are taken as 0.
@@ -95,10 +109,8 @@ def ssim_mu(pred_radiance: Tensor, target_radiance: Tensor, mu: float = MU) -> T
         mu: the μ of the tone map.
 
     Returns:
-        (B,) float64. A constant true frame has no range of its own; it is scored with range 1.
+        (B,) float64.
     """
     check_images(pred_radiance, target_radiance)
     target = mu_law(target_radiance.double(), mu)
-    flat = target.flatten(1)
-    span = flat.amax(dim=1) - flat.amin(dim=1)
-    return ssim(mu_law(pred_radiance.double(), mu), target, torch.where(span > 0.0, span, torch.ones_like(span)))
+    return ssim(mu_law(pred_radiance.double(), mu), target, true_range(target))

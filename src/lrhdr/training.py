@@ -51,7 +51,10 @@ def _build_fabric(config: TrainConfig) -> Fabric:
 
 
 class _Interrupts:
-    """Ctrl-C and SIGTERM end a run between two steps, where its state is whole; a second one ends it at once."""
+    """Ctrl-C and SIGTERM end a run between two steps, where its state is whole; a second Ctrl-C ends it at once.
+
+    A second SIGTERM does not: a scheduler sends it to every process, and torchrun hands it on to those that have it.
+    """
 
     def __init__(self) -> None:
         self.seen = False
@@ -66,8 +69,8 @@ class _Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, _number: int, _frame: object) -> None:
-        if self.seen:
+    def _note(self, number: int, _frame: object) -> None:
+        if self.seen and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.seen = True
 
@@ -115,7 +118,8 @@ def train(
         pin = fabric.device.type == "cuda"
         saved = time.monotonic()
         tell(config.name, run.step, config.steps)
-        for parts in batches(run.data, config, run.step, run.rank, run.world, pin=pin):
+        prepared = batches(run.data, config, run.step, run.rank, run.world, pin=pin)
+        for parts in stack.enter_context(contextlib.closing(prepared)):
             losses = run.advance(parts)
             tell(config.name, run.step, config.steps)
             last = run.step == config.steps
@@ -135,8 +139,9 @@ def train(
                 fabric.barrier()
             if row and log is not None:
                 log.write(row)
-            if interrupts.seen and not last:
+            if run.in_any_process(interrupts.seen) and not last:
                 run.save()
+                fabric.barrier()  # torchrun ends all processes as soon as one has ended
                 say(f"stopped at step {run.step}; run the same command again to go on")
                 raise KeyboardInterrupt
             if time.monotonic() - saved > config.checkpoint_minutes * 60.0:

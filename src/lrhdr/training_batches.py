@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from lrhdr.checks import LrhdrError
 from lrhdr.data.base import Sample, TrainingData, perturb_tones
 from lrhdr.randomness import torch_generator
 from lrhdr.training_config import TrainConfig
@@ -107,20 +109,27 @@ def draw_batch(data: TrainingData, config: TrainConfig, step: int, rank: int, wo
     return Sample(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
 
 
-class _Steps(Dataset[list[Sample]]):
+class _Steps(Dataset["list[Sample] | Exception"]):
     """Item s is what one process needs for step s."""
 
     def __init__(self, data: TrainingData, config: TrainConfig, rank: int, world: int) -> None:
         self._draw = functools.partial(draw_batch, data, config, rank=rank, world=world)
         self._parts = config.accumulate
 
-    def __getitem__(self, step: int) -> list[Sample]:
+    def draw(self, step: int) -> list[Sample]:
         return [self._draw(step=step, part=part) for part in range(self._parts)]
+
+    def __getitem__(self, step: int) -> list[Sample] | Exception:
+        # An error is handed over as it is: PyTorch would raise one whose message is a traceback.
+        try:
+            return self.draw(step)
+        except (LrhdrError, OSError) as error:
+            return error
 
 
 def batches(
     data: TrainingData, config: TrainConfig, first: int, rank: int, world: int, *, pin: bool = False
-) -> Iterator[list[Sample]]:
+) -> Generator[list[Sample], None, None]:
     """The batches of steps `first` .. `config.steps - 1`, each as its parts; workers prepare them ahead.
 
     Args:
@@ -132,11 +141,14 @@ def batches(
         pin: copy batches to memory that a GPU reads fast.
 
     Returns:
-        An iterator over lists of `config.accumulate` batches.
+        A generator of lists of `config.accumulate` batches. Closing it ends the workers.
+
+    Raises:
+        InputError: a sample cannot be made; raised at its step, by the generator.
     """
     steps = _Steps(data, config, rank, world)
     if config.workers == 0:
-        return (steps[step] for step in range(first, config.steps))
+        return (steps.draw(step) for step in range(first, config.steps))
     loader = DataLoader(
         steps,
         batch_size=None,
@@ -146,14 +158,32 @@ def batches(
         pin_memory=pin,
         worker_init_fn=_calm_worker,
     )
-    return iter(loader)
+    return _prepared(loader)
+
+
+def _prepared(loader: DataLoader[list[Sample] | Exception]) -> Generator[list[Sample], None, None]:
+    iterator: Any = iter(loader)
+    try:
+        for made in iterator:
+            if isinstance(made, Exception):
+                raise made
+            yield made
+    finally:
+        # No public way. They are left a batch's time to end by themselves, since they do not answer to SIGTERM.
+        iterator._shutdown_workers()
+        for worker in iterator._workers:
+            worker.kill()
 
 
 def _calm_worker(_number: int) -> None:
-    """One thread per worker, OpenCV's included; Ctrl-C is the training process's to handle, which needs its batch."""
+    """One thread per worker, OpenCV's included.
+
+    Ctrl-C and SIGTERM, which may reach every process of a run, are the training process's to answer: it needs the batch
+    under way. A worker ends when it is told to, or when the training process is gone (PyTorch's worker loop looks).
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -337,6 +337,16 @@ class TrainingRun:
         assert isinstance(means, torch.Tensor)
         return Losses(*means)
 
+    def in_any_process(self, flag: bool) -> bool:
+        """Whether a flag is set in any process: all stop at the same step, or the others would wait for those gone.
+
+        Every process has to call it.
+        """
+        if self.world == 1:
+            return flag
+        most = self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="max")
+        return bool(most)
+
     def to_device(self, sample: Sample) -> Sample:
         """A batch where the network is, completed there if that is where it is done."""
         batch = Sample(*(x.to(self.fabric.device, non_blocking=True) for x in sample))

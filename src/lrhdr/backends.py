@@ -24,6 +24,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,19 +210,17 @@ class OnnxMethod:
     def __init__(self, model: LRHDR, threads: int, notify: Notify) -> None:
         self.config: LRHDRConfig = model.config
         self.MULTIPLE = model.MULTIPLE
+        _check_runtime()  # so that what `open_session` refuses below is the file
         path = cached_onnx(model)
-        there = path.is_file()
-        if there:
-            try:
-                self._session = open_session(path, threads)
-            except InputError as error:
-                if not str(error).startswith(str(path)):  # a package is missing
-                    raise
-                there = False  # damaged: the cache may be made again at any time
-        if not there:
+        session: Any = None
+        if path.is_file():
+            with suppress(InputError):  # damaged: the cache may be made again at any time
+                session = open_session(path, threads)
+        if session is None:
             notify("backend onnx: exporting the network, once for these weights")
             export_onnx(model, path)
-            self._session = open_session(path, threads)
+            session = open_session(path, threads)
+        self._session = session
 
     def __call__(
         self,
@@ -240,6 +239,13 @@ class OnnxMethod:
         arrays = {name: tensor.float().cpu().numpy() for name, tensor in inputs.items()}
         outputs = [torch.from_numpy(array) for array in self._session.run(names, arrays)]
         return BackendOutput(*outputs) if maps else BackendOutput(outputs[0], None, None)
+
+
+def _check_runtime() -> None:
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        raise InputError("backend onnx: needs the package onnxruntime: pip install 'lrhdr[onnx]'") from None
 
 
 def cached_onnx(model: nn.Module) -> Path:

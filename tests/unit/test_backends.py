@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from itertools import zip_longest
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -20,6 +22,7 @@ from lrhdr.checks import InputError, LrhdrError
 from lrhdr.commands import options
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.interpolate.compact import CompactInterpolator
+from lrhdr.io.atomic import write_bytes
 from lrhdr.models.accr import ACCRConfig
 from lrhdr.models.apswf import APSWFConfig
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
@@ -302,6 +305,43 @@ def test_compile_backend_agrees_with_the_network() -> None:
         expected = model(*inputs).hdr
         got = prepare(model, BackendChoice("compile"), CPU)(*inputs).hdr
     assert (mu_law(got) - mu_law(expected)).abs().max() < 1e-4
+
+
+def test_onnx_without_its_runtime_is_said_before_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRHDR_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(backends, "export_onnx", lambda _model, path: write_bytes(path, b"whole"))
+    (tmp_path / "onnx").mkdir()
+    for there in (False, True):
+        if there:
+            cached_onnx(network()).write_bytes(b"whole")
+        said: list[str] = []
+        with pytest.raises(InputError, match="needs the package onnxruntime: pip install 'lrhdr"):
+            prepare(network(), BackendChoice("onnx"), CPU, notify=said.append)
+        assert said == []
+        assert cached_onnx(network()).is_file() == there
+
+
+def test_a_damaged_onnx_file_is_made_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(path: str, *_: object, **__: object) -> str:
+        if Path(path).read_bytes() != b"whole":
+            raise RuntimeError("no protobuf")
+        return path
+
+    runtime = SimpleNamespace(SessionOptions=SimpleNamespace, InferenceSession=opened)
+    monkeypatch.setenv("LRHDR_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    monkeypatch.setattr(backends, "export_onnx", lambda _model, path: write_bytes(path, b"whole"))
+    path, said = cached_onnx(network()), []
+    path.parent.mkdir()
+    for contents, lines in ((b"whole", 0), (b"half", 1), (b"whole", 1)):
+        path.write_bytes(contents)
+        assert prepare(network(), BackendChoice("onnx"), CPU, notify=said.append)._session == str(path)
+        assert len(said) == lines
+    monkeypatch.setattr(backends, "export_onnx", lambda _model, path: write_bytes(path, b"half"))
+    path.unlink()
+    with pytest.raises(InputError, match=r"ONNX Runtime cannot use it \(no protobuf\)"):
+        prepare(network(), BackendChoice("onnx"), CPU)
 
 
 @pytest.mark.slow

@@ -142,6 +142,15 @@ def test_interrupted_and_grown_caches_are_continued(tree: Path, cache: Path, tmp
     assert manifest["videos"] == ["walk"]
 
 
+def test_a_larger_cache_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
+    out = build(tree, tmp_path / "c", count=4)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    made: list[int] = []
+    build(tree, out, count=3, progress=lambda done, _count: made.append(done))
+    assert not made
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_a_cache_of_other_settings_is_not_mixed(tree: Path, cache: Path) -> None:
     with pytest.raises(InputError, match=r"other settings.*seed"):
         build(tree, cache, seed=99)

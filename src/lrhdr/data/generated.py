@@ -158,6 +158,8 @@ def build_cache(
 ) -> Path:
     """Make `count` samples and store them. An interrupted or smaller cache with the same settings is continued.
 
+    A larger one stays as it is.
+
     Args:
         hdr_dir: folder of HDR stills.
         video_dir: folder of ordinary video, or None.
@@ -197,7 +199,7 @@ def build_cache(
         (number, range(first, min(first + shard_size, count)))
         for number, first in enumerate(range(0, count, shard_size))
     ]
-    todo = [(n, r) for n, r in shards if count_in(shard_path(folder, n)) != len(r)]
+    todo = [(n, r) for n, r in shards if count_in(shard_path(folder, n)) < len(r)]
     done = count - sum(len(r) for _, r in todo)
 
     def advance(by: int = 1) -> None:

@@ -14,7 +14,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "_version": (0, ()),
     "checks": (0, ()),
     "cache": (0, ("checks",)),
-    "randomness": (0, ()),
+    "randomness": (0, ("checks",)),
     "processes": (0, ()),
     "transfer": (0, ("checks",)),
     "radiometry": (0, ("filters",)),

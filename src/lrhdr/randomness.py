@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from lrhdr.checks import InputError
+
 
 def torch_generator(*key: int) -> torch.Generator:
     """Make a generator from a key such as (seed, index), so that item `index` does not depend on the items before it.
@@ -18,7 +20,12 @@ def torch_generator(*key: int) -> torch.Generator:
 
     Returns:
         A CPU generator.
+
+    Raises:
+        InputError: a negative number, as a seed may be.
     """
+    if min(key) < 0:
+        raise InputError(f"seed: expected 0 or more, found {min(key)}")
     words = np.random.SeedSequence(key).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(words[0]) & (2**63 - 1))
 

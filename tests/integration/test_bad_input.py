@@ -54,6 +54,22 @@ def test_missing_input(lrhdr: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("synthesize", "--hdr-dir", "hdr", "--out-dir", "o", "--count", "1"),
+        ("evaluate", "bench", "-o", "o"),
+        ("bench", "-o", "o"),
+        ("compare", "a", "b"),
+    ],
+)
+def test_a_seed_below_zero(lrhdr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(lrhdr(*command, "--seed", "-1"), 2, "argument --seed: expected 0 or more, found -1")
+    assert_one_line(lrhdr(*command, "--seed", "x"), 2, "argument --seed: invalid seed value: 'x'")
+    assert not list(tmp_path.iterdir())
+
+
 def test_empty_folder_and_a_file_that_is_no_video(lrhdr: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert_one_line(lrhdr("reconstruct", tmp_path / "empty", "-o", tmp_path / "o"), 2, "found no frames")

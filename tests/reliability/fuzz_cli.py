@@ -139,7 +139,7 @@ class CliTarget(Target):
             return st.sampled_from([*map(str, action.choices), "x"])
         if dest in _OUTPUTS:
             return st.sampled_from(self._outputs)
-        if action.type is int:
+        if action.type is int or dest == "seed":
             return st.sampled_from(_SMALL if dest in _WORK else _WHOLE)
         if action.type is float:
             return st.sampled_from(_SMALL if dest in _WORK else _REAL)

@@ -238,6 +238,11 @@ def test_missing_things_are_named(tree: Path, tmp_path: Path) -> None:
         VideoLibrary(tmp_path)
     with pytest.raises(InputError, match="count"):
         build(tree, tmp_path / "y", count=0)
+    with pytest.raises(InputError, match="seed: expected 0 or more, found -1"):
+        build(tree, tmp_path / "y", seed=-1)
+    assert not (tmp_path / "y").exists()
+    with pytest.raises(InputError, match="seed: expected 0 or more, found -1"):
+        torch_generator(3, -1)
     (tmp_path / "bad.exr").write_bytes(b"junk")
     with pytest.raises(InputError, match=r"bad\.exr"):
         HdrLibrary(tmp_path)[0]

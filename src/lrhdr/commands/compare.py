@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lrhdr.commands.options import Commands, add_command
+from lrhdr.commands.options import Commands, add_command, seed
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -21,7 +21,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--methods", nargs=2, metavar=("A", "B"), help="a row of each (default: the rows that correspond)"
     )
     parser.add_argument("--common", action="store_true", help="compare the frames that both have")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--seed", type=seed, default=0, help="of the bootstrap")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 

@@ -14,6 +14,7 @@ from lrhdr.commands.options import (
     Commands,
     add_command,
     add_compute,
+    seed,
 )
 
 # Spelled out, because the registries import PyTorch; a test holds them equal.
@@ -49,7 +50,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="EV",
         help="alternations of sets: 3 for 0 and 3 EV, or 0,2,4 (default: 2 3)",
     )
-    what.add_argument("--seed", type=int, default=0, help="of the camera noise of sets")
+    what.add_argument("--seed", type=seed, default=0, help="of the camera noise of sets")
     what.add_argument(
         "--camera",
         nargs="+",

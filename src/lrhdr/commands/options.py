@@ -110,6 +110,19 @@ def add_encoder(group: argparse._ActionsContainer) -> None:
     )
 
 
+def seed(text: str) -> int:
+    """The type of an option that is a seed.
+
+    Raises:
+        ArgumentTypeError: a negative number.
+        ValueError: no whole number.
+    """
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, found {value}")
+    return value
+
+
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Some of the options as keywords."""
     return {name: getattr(options, name) for name in names}

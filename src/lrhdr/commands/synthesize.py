@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from lrhdr.commands.options import INTERPOLATORS, Commands, Help, add_command, given
+from lrhdr.commands.options import INTERPOLATORS, Commands, Help, add_command, given, seed
 
 
 class _Help(Help):
@@ -25,7 +25,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--video-dir", metavar="DIR", help="folder of ordinary video")
     parser.add_argument("--out-dir", required=True, metavar="DIR", help="folder for the samples")
     parser.add_argument("--count", type=int, required=True, help="number of samples")
-    parser.add_argument("--seed", type=int, default=0, help="of the whole set")
+    parser.add_argument("--seed", type=seed, default=0, help="of the whole set")
     parser.add_argument("--size", type=int, help="side of the samples in pixels")
     parser.add_argument("--n-exposures", type=int, help="exposures of one period")
     parser.add_argument(

@@ -176,11 +176,14 @@ def build_cache(
         `out_dir`.
 
     Raises:
-        InputError: no sources, or `out_dir` holds a cache made with other settings, or a damaged one.
+        InputError: no sources, a number out of range, or `out_dir` holds a cache made with other settings, or a damaged
+            one.
         OutputError: a file cannot be written.
     """
     if count < 1 or shard_size < 1 or workers < 1:
         raise InputError(f"expected count, shard_size, workers >= 1, found {count}, {shard_size}, {workers}")
+    if seed < 0:
+        raise InputError(f"seed: expected 0 or more, found {seed}")
     config = config or GenerationConfig()
     folder = Path(out_dir)
     job = _Job(str(hdr_dir), str(video_dir) if video_dir else None, str(folder), tuple(exclude), seed, config)

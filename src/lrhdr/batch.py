@@ -68,11 +68,6 @@ class ClipState:
     open_tasks: int = 0
 
     @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.failure is None and not self.todo and self.joined
-
-    @property
     def asks_for_more(self) -> bool:
         """Whether anything is made of all its frames."""
         return any(getattr(self.clip.options, key) is not None for key in WHOLE_CLIP)

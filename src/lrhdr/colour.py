@@ -99,27 +99,6 @@ def luminance(rgb: Tensor, primaries: str = "bt709") -> Tensor:
     return _apply(_to_xyz(primaries)[1:2], rgb)
 
 
-def rgb_to_xyz(rgb: Tensor, primaries: str = "bt709") -> Tensor:
-    """Linear RGB to CIE 1931 XYZ; RGB = (1, 1, 1) is the space's white with Y = 1.
-
-    Args:
-        rgb: linear, (..., 3, H, W).
-        primaries: a name in `CHROMATICITIES`.
-
-    Returns:
-        (..., 3, H, W).
-
-    Raises:
-        InputError: unknown primaries, or no axis of 3 channels.
-    """
-    return _apply(_to_xyz(primaries), rgb)
-
-
-def xyz_to_rgb(xyz: Tensor, primaries: str = "bt709") -> Tensor:
-    """The inverse of `rgb_to_xyz`; colours outside the primaries' triangle come out negative."""
-    return _apply(np.linalg.inv(_to_xyz(primaries)), xyz)
-
-
 def convert_primaries(rgb: Tensor, source: str, target: str) -> Tensor:
     """Express linear RGB in other primaries; RGB = (1, 1, 1) stays (1, 1, 1) (see `conversion_matrix`).
 
@@ -177,13 +156,3 @@ def conversion_matrix(source: str, target: str) -> NDArray[np.float64]:
         adapted = np.linalg.solve(_BRADFORD, gains[:, None] * (_BRADFORD @ to_source))
     matrix: NDArray[np.float64] = np.linalg.solve(to_target, adapted)
     return matrix
-
-
-def bt2020_to_bt709(rgb: Tensor) -> Tensor:
-    """Linear BT.2020 to linear BT.709 (ITU-R BT.2407); see `convert_primaries`."""
-    return convert_primaries(rgb, "bt2020", "bt709")
-
-
-def bt709_to_bt2020(rgb: Tensor) -> Tensor:
-    """Linear BT.709 to linear BT.2020 (ITU-R BT.2087); see `convert_primaries`."""
-    return convert_primaries(rgb, "bt709", "bt2020")

@@ -82,11 +82,6 @@ def radiance_to_ldr(radiance: Tensor, exposure: Tensor | float, gamma: float = G
     return torch.where(linear > 1e-8, linear.clamp_min(1e-8) ** (1.0 / gamma), linear * 0.0)
 
 
-def stops_to_ratio(stops: float) -> float:
-    """Exposure ratio of a difference in stops (EV): `2^stops`."""
-    return float(2.0**stops)
-
-
 def saturation_confidence(ldr: Tensor, start: float = CLIP_START, end: float = CLIP_END) -> Tensor:
     """How surely a pixel is not clipped, from its brightest channel.
 

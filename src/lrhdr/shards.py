@@ -18,9 +18,6 @@ WHOLE_CLIP = ("preview", "hdr10", "hlg", "sheet", "report")
 
 _OF_VIDEOS = ("look", "peak_luminance", "codec", "encoder_crf", "encoder_preset")
 
-_SWITCHES = {"inspect": "no-inspect", "audio": "no-audio"}
-"""Switches that are on unless the command line says no."""
-
 
 def check_size(size: int) -> None:
     """Check the size of shards.
@@ -92,7 +89,7 @@ def command(source: str, output: str, options: RunOptions) -> list[str]:
         if value is True:
             words.append(flag)
         elif value is False:
-            words.append("--" + _SWITCHES.get(field.name, f"no-{field.name.replace('_', '-')}"))
+            words.append(f"--no-{field.name.replace('_', '-')}")
         elif field.name == "report" and value == "":
             words.append(flag)
         else:

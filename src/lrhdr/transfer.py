@@ -53,11 +53,6 @@ def eotf_gamma22(signal: Tensor) -> Tensor:
     return _power(signal, 2.2)
 
 
-def oetf_gamma22(linear: Tensor) -> Tensor:
-    """`V = L^(1/2.2)`; the inverse of `eotf_gamma22`."""
-    return _power(linear, 1 / 2.2)
-
-
 def eotf_srgb(signal: Tensor) -> Tensor:
     """The sRGB curve to linear light (IEC 61966-2-1): `V / 12.92` up to 0.04045, then `((V + 0.055) / 1.055)^2.4`.
 
@@ -91,12 +86,6 @@ def eotf_bt709(signal: Tensor) -> Tensor:
     """
     v = signal.clamp_min(0.0)
     return torch.where(v < 4.5 * BT709_BETA, v / 4.5, ((v + (BT709_ALPHA - 1)) / BT709_ALPHA) ** (1 / 0.45))
-
-
-def oetf_bt709(linear: Tensor) -> Tensor:
-    """The BT.709 / BT.2020 camera curve: `4.5 L` below β, else `α L^0.45 - (α - 1)`."""
-    x = linear.clamp_min(0.0)
-    return torch.where(x < BT709_BETA, 4.5 * x, BT709_ALPHA * x.clamp_min(BT709_BETA) ** 0.45 - (BT709_ALPHA - 1))
 
 
 def eotf_pq(signal: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Backward warping by dense flow, and what follows from two flows in opposite directions.
+"""Backward warping by dense flow.
 
 Flow is (B, 2, H, W) in pixels, channel 0 = x (to the right), channel 1 = y (down); `flow_a_to_b` at a pixel of `a` says
 where its content lies in `b`.
@@ -7,7 +7,6 @@ where its content lies in `b`.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -53,33 +52,3 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
     top = torch.lerp(fetch(iy0, ix0), fetch(iy0, ix1), wx)
     bottom = torch.lerp(fetch(iy1, ix0), fetch(iy1, ix1), wx)
     return torch.lerp(top, bottom, wy)
-
-
-def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a flow field to (H, W) and rescale its vectors to the new pixel size.
-
-    Args:
-        flow: (B, 2, h, w), pixels of the old size.
-        size: the new (H, W).
-
-    Returns:
-        (B, 2, H, W), pixels of the new size.
-    """
-    height, width = flow.shape[-2:]
-    if (height, width) == tuple(size):
-        return flow
-    resized = F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
-    return resized * flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
-
-
-def forward_backward_error(flow_ab: Tensor, flow_ba: Tensor) -> Tensor:
-    """Length of the round trip a -> b -> a, the usual test for occlusion (Sundaram et al., ECCV 2010).
-
-    Args:
-        flow_ab: (B, 2, H, W), from a to b.
-        flow_ba: (B, 2, H, W), from b to a.
-
-    Returns:
-        (B, 1, H, W) in pixels; 0 where the two flows agree.
-    """
-    return (flow_ab + backward_warp(flow_ba, flow_ab)).square().sum(dim=1, keepdim=True).sqrt()

@@ -145,14 +145,10 @@ def _video(folder: Path) -> Target:
 
 def _clip(folder: Path) -> Target:
     """A folder of frames whose second frame is the case."""
-    from lrhdr.io.metadata import find_exposures
     from lrhdr.io.sources import open_frames
 
     files = seeds.png_files(folder)
-    target = Target(
-        folder, "b.png", files, lambda path: _frames_fit(open_frames(path.parent).frames()),
-        lambda path: find_exposures(path.parent),
-    )  # fmt: skip
+    target = Target(folder, "b.png", files, lambda path: _frames_fit(open_frames(path.parent).frames()))
     (target.path.parent / "a.png").write_bytes(files[0])
     return target
 

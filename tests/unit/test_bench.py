@@ -65,7 +65,6 @@ def test_clip_is_an_evaluation_clip_with_its_own_camera():
     assert clip.flow.shape == (2, 2, 32, 48)
     assert clip.visible.shape == (2, 1, 32, 48)
     assert set(clip.visible.unique().tolist()) <= {0.0, 1.0}
-    assert torch.equal(clip.make(), clip.hdr)
     ldr = clip.alternate(clip.schedule, clip.camera)
     assert ldr.shape == clip.hdr.shape
     assert torch.equal(ldr, clip.alternate(clip.schedule, clip.camera))

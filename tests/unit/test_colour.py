@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from lrhdr.checks import InputError
-from lrhdr.colour import (
-    CHROMATICITIES,
-    bt709_to_bt2020,
-    bt2020_to_bt709,
-    convert_primaries,
-    luminance,
-    rgb_to_xyz,
-    xyz_to_rgb,
-)
+from lrhdr.colour import CHROMATICITIES, _to_xyz, conversion_matrix, convert_primaries, luminance
 
 
 def matrix_of(function: object) -> torch.Tensor:
@@ -28,8 +21,12 @@ def test_printed_matrices() -> None:
     to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
     to_2020 = [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]
     to_709 = [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
-    for function, expected in ((rgb_to_xyz, to_xyz), (bt709_to_bt2020, to_2020), (bt2020_to_bt709, to_709)):
-        torch.testing.assert_close(matrix_of(function), torch.tensor(expected).double(), atol=6e-5, rtol=0)
+    for matrix, expected in (
+        (_to_xyz("bt709"), to_xyz),
+        (conversion_matrix("bt709", "bt2020"), to_2020),
+        (conversion_matrix("bt2020", "bt709"), to_709),
+    ):
+        np.testing.assert_allclose(matrix, expected, atol=6e-5, rtol=0)
 
 
 def test_bt2020_against_colour_science() -> None:
@@ -39,8 +36,7 @@ def test_bt2020_against_colour_science() -> None:
         [0.262700212011, 0.677998071519, 0.0593017164699],
         [0.0, 0.0280726930491, 1.06098505771],
     ]
-    got = matrix_of(lambda x: rgb_to_xyz(x, "bt2020"))
-    torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64), atol=1e-10, rtol=0)
+    np.testing.assert_allclose(_to_xyz("bt2020"), expected, atol=1e-10, rtol=0)
 
 
 def test_luminance_weights() -> None:
@@ -56,21 +52,20 @@ def test_white_is_white_everywhere(name: str) -> None:
     white = torch.ones(2, 3, 4, 5, dtype=torch.float64)
     torch.testing.assert_close(convert_primaries(white, "bt709", name), white)
     torch.testing.assert_close(luminance(white, name), white[:, :1])
-    xyz = rgb_to_xyz(white, name)[0, :, 0, 0]
-    x, y = CHROMATICITIES[name][-2:]
-    torch.testing.assert_close(xyz[:2] / xyz.sum(), torch.tensor([x, y], dtype=torch.float64))
+    xyz = _to_xyz(name).sum(axis=1)
+    np.testing.assert_allclose(xyz[:2] / xyz.sum(), CHROMATICITIES[name][-2:])
 
 
 @pytest.mark.parametrize("name", sorted(CHROMATICITIES))
 def test_conversions_are_undone(name: str) -> None:
     rgb = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)) * 100
-    torch.testing.assert_close(convert_primaries(convert_primaries(rgb, "bt709", name), name, "bt709"), rgb)
-    torch.testing.assert_close(xyz_to_rgb(rgb_to_xyz(rgb, name), name), rgb, rtol=1e-4, atol=1e-4)
-    assert rgb_to_xyz(rgb).dtype == rgb.dtype
+    converted = convert_primaries(rgb, "bt709", name)
+    assert converted.dtype == rgb.dtype
+    torch.testing.assert_close(convert_primaries(converted, name, "bt709"), rgb)
 
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="adobe"):
-        rgb_to_xyz(torch.zeros(3, 1, 1), "adobe")
+        luminance(torch.zeros(3, 1, 1), "adobe")
     with pytest.raises(InputError, match="axis -3"):
         luminance(torch.zeros(1, 2, 3))

@@ -13,7 +13,6 @@ from lrhdr.baselines import BASELINES
 from lrhdr.camera import CameraConfig
 from lrhdr.checks import InputError
 from lrhdr.data.evaluation import (
-    CLIP_SETS,
     MEDIAN_RANGE,
     EvaluationClip,
     expand_highlights,
@@ -316,9 +315,9 @@ def test_hdr_video_set_wants_hdr(tmp_path):
         hdrvideo_clips(tmp_path)
 
 
-@pytest.mark.parametrize("name", sorted(CLIP_SETS))
-def test_empty_folders_are_refused(name, tmp_path):
+@pytest.mark.parametrize("clips", [generated_clips, hdrvideo_clips, video_clips])
+def test_empty_folders_are_refused(clips, tmp_path):
     with pytest.raises(InputError, match="found none"):
-        CLIP_SETS[name](tmp_path)
+        clips(tmp_path)
     with pytest.raises(InputError, match="found none"):
-        CLIP_SETS[name](tmp_path / "missing")
+        clips(tmp_path / "missing")

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from lrhdr.checks import InputError
 from lrhdr.io.images import ImageInfo, read_info
 from lrhdr.io.metadata import (
-    find_exposures,
     natural_key,
     parse_exposure_list,
     parse_stops,
     read_exposures_file,
     stops_from_tags,
 )
+from lrhdr.io.sources import open_frames
 
 
 def tagged(seconds: float | None, iso: float | None = None, f_number: float | None = None) -> ImageInfo:
@@ -82,19 +82,14 @@ def test_any_text_gives_numbers_or_one_clear_error(text: str) -> None:
 def test_exposures_txt(tmp_path: Path) -> None:
     assert read_exposures_file(tmp_path) is None
     (tmp_path / "Exposures.txt").write_text("\ufeff3.0\r\n0.0\r\n", encoding="utf-8")
-    assert read_exposures_file(tmp_path) == find_exposures(tmp_path) == (3.0, 0.0)
+    assert read_exposures_file(tmp_path) == (3.0, 0.0)
 
 
 @pytest.mark.parametrize("content", [b"", b"3", b"3 3", b"three zero", b"\xff\xfe\x00"])
 def test_bad_exposures_txt_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "Exposures.txt").write_bytes(content)
     with pytest.raises(InputError, match=r"Exposures\.txt"):
-        find_exposures(tmp_path)
-
-
-def test_find_exposures_of_no_folder(tmp_path: Path) -> None:
-    assert find_exposures(tmp_path / "clip.mp4") is None
-    assert find_exposures(tmp_path) is None
+        read_exposures_file(tmp_path)
 
 
 def test_exif_exposure_time_is_read(tmp_path: Path) -> None:
@@ -108,7 +103,7 @@ def test_exif_exposure_time_is_read(tmp_path: Path) -> None:
 def test_exif_of_a_folder(tmp_path: Path) -> None:
     for index in range(6):
         write_tagged(tmp_path / f"im{index + 8}.jpg", (1 / 125, 1 / 1000)[index % 2])
-    assert find_exposures(tmp_path) == (3.0, 0.0)
+    assert open_frames(tmp_path).exposures_stops == (3.0, 0.0)
 
 
 def test_period_in_tags() -> None:

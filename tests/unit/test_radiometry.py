@@ -7,7 +7,6 @@ from lrhdr.radiometry import (
     merge_weighted,
     radiance_to_ldr,
     saturation_confidence,
-    stops_to_ratio,
     store_codes,
     to_codes,
     well_exposedness,
@@ -18,7 +17,6 @@ def test_known_values():
     ldr = torch.full((1, 3, 1, 1), 0.5)
     assert ldr_to_radiance(ldr, 8.0)[0, 0, 0, 0].item() == pytest.approx(0.5**2.2 / 8)
     assert ldr_to_radiance(torch.ones(1, 3, 1, 1), 1.0).max() == 1.0  # saturation of the shortest exposure
-    assert stops_to_ratio(3) == 8.0
 
 
 def test_round_trip_and_exposure_axes():

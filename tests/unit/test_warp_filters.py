@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lrhdr.filters import downsample2, gaussian_blur, gaussian_kernel1d, image_gradients, smoothstep
-from lrhdr.warp import backward_warp, forward_backward_error, pixel_grid, resize_flow
+from lrhdr.warp import backward_warp, pixel_grid
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (64, 48)])
@@ -33,20 +33,6 @@ def test_half_pixel_flow_averages_and_has_a_gradient():
 def test_pixel_grid_is_x_then_y():
     grid = pixel_grid(2, 3, like=torch.zeros(1))
     assert grid[0, :, 1, 2].tolist() == [2.0, 1.0]
-
-
-def test_resizing_flow_scales_its_vectors():
-    flow = torch.ones(1, 2, 4, 8)
-    resized = resize_flow(flow, (8, 8))
-    assert resized[0, 0].unique().tolist() == [1.0]
-    assert resized[0, 1].unique().tolist() == [2.0]
-    assert resize_flow(flow, (4, 8)) is flow
-
-
-def test_opposite_flows_agree():
-    flow = torch.full((1, 2, 6, 6), 1.5)
-    assert torch.equal(forward_backward_error(flow, -flow), torch.zeros(1, 1, 6, 6))
-    assert forward_backward_error(flow, flow).min() > 4.0
 
 
 def test_blur_keeps_constants_and_mean():

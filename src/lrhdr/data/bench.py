@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -229,12 +228,14 @@ class BenchClip(EvaluationClip):
     """A clip of the benchmark: an `EvaluationClip` that also knows its exposures, its camera and its motion.
 
     Attributes:
+        make: not set: truth and motion are made together.
         recipe: what it is made from.
         stops: exposures of one period, stops.
         motion: name of its motion class.
         noise: name of its noise class.
     """
 
+    make: Callable[[], Tensor] = field(init=False, repr=False)
     recipe: Recipe
     stops: tuple[float, ...]
     motion: str
@@ -320,7 +321,6 @@ def bench_clips(
                     BenchClip(
                         name=f"{motion}-{noise}-{recipe.kind}",
                         group=f"bench-{len(stops)}exp",
-                        make=partial(_frames, recipe),
                         seed=5000 + len(clips),
                         note=f"lrhdr-bench {BENCH_VERSION}, seed {seed}, {motion} motion, {noise}, {recipe.kind}",
                         recipe=recipe,
@@ -330,11 +330,6 @@ def bench_clips(
                     )
                 )
     return clips
-
-
-def _frames(recipe: Recipe) -> Tensor:
-    scene = recipe.scene()
-    return scale_to_saturation(torch.stack([scene.render(recipe.size, float(t), 0.0) for t in range(recipe.n_frames)]))
 
 
 def content_hash(clips: Iterable[BenchClip]) -> str:

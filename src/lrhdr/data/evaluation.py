@@ -268,11 +268,3 @@ def video_clips(folder: Path | str, stride: int = 2) -> list[EvaluationClip]:
     for number, path in enumerate(_video_files(Path(folder))):
         clips += _file_clips(path, "video", 300 + number, stride, expand_highlights)
     return clips
-
-
-CLIP_SETS: dict[str, Callable[[Path | str], list[EvaluationClip]]] = {
-    "generated": generated_clips,
-    "hdrvideo": hdrvideo_clips,
-    "video": video_clips,
-}
-"""Set name to a function of the folder."""

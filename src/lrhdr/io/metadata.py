@@ -7,7 +7,6 @@ light). `ExposureSchedule` turns either into relative exposures.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from lrhdr.checks import InputError
 from lrhdr.exposure import parse_exposures_txt
-from lrhdr.io.images import FRAME_SUFFIXES, ImageInfo, read_info
+from lrhdr.io.images import ImageInfo
 
 EXPOSURES_FILE = "Exposures.txt"
 """The field's name for the stops of one period (any case is accepted)."""
@@ -88,28 +87,6 @@ def parse_numbers(text: str, name: str, expected: str) -> tuple[float, ...]:
     if len(values) < 2:
         raise InputError(f"{name}: found {text!r}, expected at least two {expected}")
     return tuple(values)
-
-
-def find_exposures(path: str | os.PathLike[str]) -> tuple[float, ...] | None:
-    """Look for the exposures of a folder of frames: its `Exposures.txt`, else the EXIF tags of its images.
-
-    Args:
-        path: the folder. Anything else (a video file, a pattern) has no exposures to find here.
-
-    Returns:
-        Stops of one period in file order, or None where nothing usable is found.
-
-    Raises:
-        InputError: there is an `Exposures.txt`, but it cannot be used; or an image cannot be read.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        return None
-    stops = read_exposures_file(folder)
-    if stops is not None:
-        return stops
-    files = (p for p in folder.iterdir() if p.suffix.lower() in FRAME_SUFFIXES and not p.name.startswith("."))
-    return stops_from_tags([read_info(file) for file in sorted(files, key=natural_key)])
 
 
 def read_exposures_file(folder: Path) -> tuple[float, ...] | None:

@@ -40,6 +40,8 @@ INTEROP_IDS = {
 Progress = Callable[[str, int, int], None]
 """(what is being done, steps done, steps in all)."""
 
+_QUEUED = 3  # frames that wait to be written, at most
+
 
 @dataclass(frozen=True)
 class ClipFiles:
@@ -158,7 +160,7 @@ def _check_settings(record: Path, settings: dict[str, Any], count: int) -> None:
 
 
 @contextmanager
-def frame_writer(pending: int = 3) -> Iterator[Callable[..., None]]:
+def frame_writer() -> Iterator[Callable[..., None]]:
     """Write files in a thread, so that encoding overlaps computing.
 
     Gives a function that takes another function and its arguments, to be called in order. An error is raised at the
@@ -168,7 +170,7 @@ def frame_writer(pending: int = 3) -> Iterator[Callable[..., None]]:
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="lrhdr-write") as pool:
 
         def write(function: Callable[..., None], *arguments: Any) -> None:
-            while len(queue) >= pending or (queue and queue[0].done()):
+            while len(queue) >= _QUEUED or (queue and queue[0].done()):
                 queue.popleft().result()
             queue.append(pool.submit(function, *arguments))
 

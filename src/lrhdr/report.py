@@ -61,7 +61,6 @@ def contact_sheet(
     title: str,
     subtitle: str = "",
     seconds: Sequence[float] | None = None,
-    exposures_ev: tuple[float, float] | None = None,
     width: int = 1600,
 ) -> Picture:
     """One picture that shows what went in, what came out, and which candidate each pixel came from.
@@ -71,7 +70,6 @@ def contact_sheet(
         title: first line, in large type.
         subtitle: second line.
         seconds: shutter times of the window's frames, where known.
-        exposures_ev: display exposures of the two views of the result, in stops; chosen from the frame when not given.
         width: of the sheet, in pixels.
 
     Returns:
@@ -94,7 +92,7 @@ def contact_sheet(
             zip(frame.window, frame.window_indices, frame.window_exposures, strict=True)
         )
     ]
-    dark, bright = exposures_ev or display_exposures(frame.radiance)
+    dark, bright = display_exposures(frame.radiance)
     outputs = [
         _Cell(display(frame.radiance, bright), "HDR, shown for the shadows", f"display exposure {ev_label(bright)}"),
         _Cell(display(frame.radiance, dark), "HDR, shown for the highlights", f"display exposure {ev_label(dark)}"),

@@ -35,6 +35,7 @@ _BOUNDS: tuple[Colour, ...] = ((165, 165, 170), (70, 70, 76))
 _MARKERS = ("disc", "square", "triangle", "diamond", "cross", "ring", "bar")
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS = 620, 300, 3
 _MARGIN = 36
+_TICKS = 6
 _SCALE = 2  # drawn twice as large and shrunk, for smooth lines
 
 
@@ -64,19 +65,18 @@ def _styles(methods: Sequence[str]) -> dict[str, _Style]:
     return styles
 
 
-def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers that cover a range, at most about `most` of them.
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Round numbers that cover a range, at most about `_TICKS` of them.
 
     Args:
         low: finite.
         high: finite, at least `low`.
-        most: at least 2.
 
     Returns:
         Ascending, evenly spaced, the first at most `low` and the last at least `high`.
     """
     span = max(high - low, 1e-6 * max(abs(high), 1.0))
-    rough = span / (most - 1)
+    rough = span / (_TICKS - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1.0, 2.0, 5.0, 10.0) if power * m >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

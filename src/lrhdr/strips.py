@@ -29,6 +29,7 @@ Array = NDArray[np.float32]
 _LOG_MU = math.log1p(MU)
 _CACHED = 2**17  # values worked on at once, where a loop goes over them several times; chosen by us, by time
 _TINY = 1e-18  # stands in for 0 under a logarithm; its cube root changes no sum of shares
+_STEPS, _SETTLED = 10, 1e-4  # of `entmax_rows`: Newton steps at most, and the move of τ that ends them
 
 
 def _flat(array: Array) -> Array:
@@ -155,30 +156,28 @@ def shuffle_planar(interleaved: Tensor) -> Tensor:
     return planar.view(channels // 4, 2, rows, 2 * width).transpose(1, 2).reshape(channels // 4, 2 * rows, 2 * width)
 
 
-def entmax_rows(logits: Array, alpha: float, steps: int = 10, settled: float = 1e-4) -> Array:
+def entmax_rows(logits: Array, alpha: float) -> Array:
     """α-entmax over the first axis of planar logits; see `entmax.entmax` for the meaning and the solver.
 
     Newton as there, from better starts: by the convexity of the power, the τ of any group of k candidates is at least
     their mean - k^(1 - α), and adding candidates raises τ; taken of all, of the largest alone and of the two largest.
-    It stops when τ moves by `settled` or less at every pixel of some rows, makes that step to first order, and
-    normalises: what is left is below settled^(4/3).
+    It stops when τ moves by `_SETTLED` or less at every pixel of some rows, makes that step to first order, and
+    normalises: what is left is below _SETTLED^(4/3).
 
     Args:
         logits: (K, rows, W), contiguous; overwritten.
         alpha: 1 < α <= 2.
-        steps: at most.
-        settled: largest step of τ at which they end.
 
     Returns:
         (K, rows, W), >= 0, sums to 1 over K, with exact zeros: the memory of `logits`.
     """
     some = max(1, _CACHED // (len(logits) * logits.shape[2]))
     for start in range(0, logits.shape[1], some):
-        logits[:, start : start + some] = _entmax(logits[:, start : start + some].copy(), alpha, steps, settled)
+        logits[:, start : start + some] = _entmax(logits[:, start : start + some].copy(), alpha)
     return logits
 
 
-def _entmax(x: Array, alpha: float, steps: int, settled: float) -> Array:
+def _entmax(x: Array, alpha: float) -> Array:
     """`entmax_rows` of contiguous rows that fit the cache."""
     exponent = 1.0 / (alpha - 1.0)
     count = len(x)
@@ -192,7 +191,7 @@ def _entmax(x: Array, alpha: float, steps: int, settled: float) -> Array:
     np.maximum(tau, second, out=tau)
     slope = np.empty_like(x)
     share = np.empty_like(x)
-    for step in range(steps):
+    for step in range(_STEPS):
         np.subtract(x, tau, out=share)
         clamp_in_place(share, _TINY)
         cv2.log(_flat(share), _flat(slope))
@@ -204,7 +203,7 @@ def _entmax(x: Array, alpha: float, steps: int, settled: float) -> Array:
         rise = slope.sum(axis=0)
         rise *= np.float32(exponent)
         excess /= rise
-        if step + 1 == steps or float(np.abs(excess).max()) <= settled:
+        if step + 1 == _STEPS or float(np.abs(excess).max()) <= _SETTLED:
             break
         tau += excess
     # p(τ + δ) = p(τ) - δ p'(τ), where it stays positive.

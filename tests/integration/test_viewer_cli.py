@@ -17,8 +17,9 @@ import pytest
 from clips import Outcome, expose, scene
 
 from lrhdr.io.images import read_exr_header, read_hdr, write_exr, write_png
-from lrhdr.viewer.packing import unpack, unwrap
+from lrhdr.viewer.packing import unwrap
 from lrhdr.viewer.sequence import Sequence
+from packs import unpack
 
 Run = Callable[..., Outcome]
 Write = Callable[..., Path]

@@ -16,7 +16,8 @@ from lrhdr.io.images import read_hdr, write_exr
 from lrhdr.metrics.psnr import psnr_mu
 from lrhdr.metrics.ssim import ssim_mu
 from lrhdr.viewer.compare import write_comparison
-from lrhdr.viewer.packing import unpack, unwrap
+from lrhdr.viewer.packing import unwrap
+from packs import unpack
 
 
 def manifest_of(page: Path) -> dict:

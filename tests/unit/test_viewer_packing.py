@@ -21,10 +21,10 @@ from lrhdr.viewer.packing import (
     log_plane,
     pack,
     share_plane,
-    unpack,
     unwrap,
     wrap,
 )
+from packs import unpack
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -16,9 +16,10 @@ from lrhdr.io.images import read_hdr
 from lrhdr.metrics.temporal import flicker
 from lrhdr.pipeline import HdrFrame
 from lrhdr.viewer.manifest import describe_candidates, setting_rows
-from lrhdr.viewer.packing import header, log_error, unpack, unwrap
+from lrhdr.viewer.packing import header, log_error, unwrap
 from lrhdr.viewer.report_html import ReportWriter
 from lrhdr.viewer.sampling import FRAME_PRECISIONS, MAX_PIXELS, Allowance, select
+from packs import unpack
 
 
 def manifest_of(page: Path) -> dict:

@@ -20,9 +20,9 @@ from lrhdr.aov import layers_of, parse_layers
 from lrhdr.checks import InputError
 from lrhdr.io.exr import encode_exr_layers
 from lrhdr.io.images import read_hdr, write_exr
-from lrhdr.viewer.packing import unpack
 from lrhdr.viewer.sequence import Sequence, _Recent
 from lrhdr.viewer.server import ViewServer
+from packs import unpack
 
 RECORD = {"exposures": [1.0, 8.0], "start": 0, "start_number": 0, "n_frames": 3, "fps": "25", "weights": "random"}
 

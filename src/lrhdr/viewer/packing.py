@@ -180,35 +180,6 @@ def header(data: bytes) -> dict[str, Any]:
         raise InputError("report data: expected a pack of planes, found something else") from error
 
 
-def unpack(data: bytes) -> dict[str, Plane]:
-    """The planes of a pack; the twin of `web/codec.js`.
-
-    Raises:
-        InputError: not a pack.
-    """
-    found = header(data)
-    position = 4 + struct.unpack_from("<I", data)[0]
-    planes: dict[str, Plane] = {}
-    for entry in found["planes"]:
-        chunk = data[position : position + entry["bytes"]]
-        position += entry["bytes"]
-        height, width, channels = entry["shape"]
-        if entry["coding"] == "half":
-            codes = np.frombuffer(chunk, np.int16).reshape(height, width, channels)
-        else:
-            raw = np.frombuffer(zlib.decompress(chunk), np.uint8).astype(np.uint16)
-            size = height * width * channels
-            residual: NDArray[Any] = raw[:size] | (raw[size:] << 8 if entry["high"] else np.uint16(0))
-            codes = _restore(residual.reshape(channels, height, width))
-        plane = Plane(codes, entry["coding"], entry["step"], entry["reduce"])
-        if entry["base"] is not None:
-            plane = Plane(
-                _wrap16(codes + _base_codes(planes[entry["base"]], plane)), plane.coding, plane.step, plane.reduce
-            )
-        planes[entry["name"]] = plane
-    return planes
-
-
 def wrap(name: str, data: bytes) -> bytes:
     """A pack as a script that hands it to the page.
 
@@ -276,23 +247,3 @@ def _residual(codes: Codes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     residual = _wrap16(x - predicted).astype(np.int64)
     zigzag = np.where(residual >= 0, 2 * residual, -2 * residual - 1).astype(np.uint16)
     return (zigzag & 255).astype(np.uint8), (zigzag >> 8).astype(np.uint8)
-
-
-def _restore(zigzag: NDArray[Any]) -> Codes:
-    """Undo `_residual`: (C, H, W) to (H, W, C)."""
-    wide = zigzag.astype(np.int64)
-    residual = np.where(wide & 1, -(wide >> 1) - 1, wide >> 1)
-    x = np.zeros_like(residual)
-    channels, height, width = x.shape
-    for row in range(height):
-        for column in range(width):
-            # All channels at once; a plain twin of the page's decoder, for small images.
-            left = x[:, row, column - 1] if column else x[:, row - 1, column] if row else np.zeros(channels, np.int64)
-            above = x[:, row - 1, column] if row else left
-            corner = x[:, row - 1, column - 1] if row and column else (left if column else above)
-            low, high = np.minimum(left, above), np.maximum(left, above)
-            predicted = np.where(corner >= high, low, np.where(corner <= low, high, left + above - corner))
-            x[:, row, column] = _wrap16(predicted + residual[:, row, column])
-    if channels == 3:
-        x = np.stack((x[0] + x[1], x[0], x[0] + x[2]))
-    return np.ascontiguousarray(_wrap16(x).transpose(1, 2, 0))

@@ -14,7 +14,7 @@ TINY = {
 
 def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False, n_exposures: int = 2) -> Path:
     """A cache of noise in the format of `lrhdr.data.generated`."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(3)
 
     def codes(*shape: int) -> torch.Tensor:

@@ -31,6 +31,7 @@ from torch import Tensor
 from lrhdr._version import __version__
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError, check_kinds
+from lrhdr.data.generated import CachedSamples
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion
 from lrhdr.interpolate.compact_net import CompactConfig, CompactNet, blend, stand_in, up_to
 from lrhdr.interpolate.stored import BUNDLED, METADATA_KEY, StoredRecord, load_into, read_stored
@@ -368,11 +369,29 @@ def _start_from(network: CompactNet, source: str) -> None:
     load_into(network, widened(network, read_stored(path)[1]), str(path))
 
 
+def _check_cache(folder: str, config: InterpolationTrainConfig) -> None:
+    """Refuse a cache that cannot be trained on, before motion is added to it.
+
+    Raises:
+        InputError: no cache, too few samples, or samples of an unfit size.
+    """
+    samples = CachedSamples(folder)
+    if len(samples) <= config.validation:
+        raise InputError(f"{folder}: found {len(samples)} samples, expected more than {config.validation} held out")
+    height, width = samples[0].target.shape[-2:]
+    found = f"{folder}: found samples of {width}x{height} pixels, expected"
+    if height % CompactNet.MULTIPLE or width % CompactNet.MULTIPLE:
+        raise InputError(f"{found} multiples of {CompactNet.MULTIPLE}")
+    if min(height, width) < config.crop:
+        raise InputError(f"{found} at least {config.crop}x{config.crop} for the crop")
+
+
 def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[str], None] | None = None) -> Path:
     """Train, or go on from the checkpoint in the output folder.
 
     Args:
-        config: the run. Resuming with another configuration (other than folders, threads and log intervals) is refused.
+        config: the run. Resuming with another configuration (other than folders, threads and log intervals), or with
+            more or fewer samples, is refused.
         progress: called with one line of text per log line.
 
     Returns:
@@ -386,11 +405,11 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
     say = progress or (lambda _line: None)
     torch.set_num_threads(config.threads)
     for folder in config.data:
+        _check_cache(folder, config)
+    for folder in config.data:
         add_motion(folder)
     caches = [CachedPairs(folder) for folder in config.data]
-    for folder, cache in zip(config.data, caches, strict=True):
-        if len(cache) <= config.validation:
-            raise InputError(f"{folder}: found {len(cache)} samples, expected more than {config.validation} held out")
+    samples = [len(cache) for cache in caches]
     torch.manual_seed(config.seed)
     network = CompactNet(config.network)
     if config.init_from:
@@ -411,6 +430,11 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
             if state["config"] != wanted:
                 differing = [key for key in wanted if state["config"].get(key) != wanted[key]]
                 raise InputError(f"{checkpoint}: made with other values of {differing}; use another output folder")
+            if state.get("samples", samples) != samples:  # older checkpoints do not say
+                raise InputError(
+                    f"{checkpoint}: made with other data: samples, folder by folder, were {state['samples']}, now "
+                    f"there are {samples}; use another output folder or restore them"
+                )
             network.load_state_dict(state["model"])
             average.load_state_dict(state["average"])
             optimiser.load_state_dict(state["optimiser"])
@@ -425,7 +449,7 @@ def train_interpolator(config: InterpolationTrainConfig, *, progress: Callable[[
 
     def save(scores: dict[str, float]) -> None:
         spent = minutes + (time.monotonic() - began) / 60.0
-        state = {"step": step, "minutes": spent, "config": wanted, "rows": rows}
+        state = {"step": step, "minutes": spent, "config": wanted, "samples": samples, "rows": rows}
         parts = {"model": network, "average": average, "optimiser": optimiser}
         save_checkpoint(checkpoint, state | {key: part.state_dict() for key, part in parts.items()})
         _write_log(output / "log.csv", rows)

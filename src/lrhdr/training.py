@@ -4,7 +4,8 @@
 each step sees depends on (seed, step, slot) alone (`lrhdr.training_batches`), so a run that was stopped, or killed, and
 started again gives the same weights as one that was not. The run's folder:
 
-- `last.pt`: network, moving average, optimiser, scores and the resolved configuration; replaced whole or not at all.
+- `last.pt`: network, moving average, optimiser, scale of the loss, scores, numbers of samples and the resolved
+  configuration; replaced whole or not at all.
 - `<name>.safetensors`, `<name>-best.safetensors`: the moving average, last and best in validation.
 - `config.json`, `log.csv`, `tensorboard/`.
 """
@@ -85,7 +86,7 @@ def train(
 
     Args:
         config: the run. Resuming with another configuration (other than paths, workers, steps between logs and
-            threads) is refused.
+            threads), or with more or fewer samples, is refused.
         progress: called with (what, steps done, steps in all) after every step (rank 0).
         report: called with one line of text for every event worth telling (rank 0).
 

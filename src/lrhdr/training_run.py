@@ -173,7 +173,7 @@ class TrainingRun:
             )
         network = config.model_config()
         sequences = SequenceConfig(
-            n_exposures=config.n_exposures,
+            n_exposures=network.n_exposures,
             synthesis=config.synthesis,
             interpolator=config.interpolator,
             interpolate=config.interpolate == "loader",
@@ -211,14 +211,17 @@ class TrainingRun:
             Steps and minutes that it has behind it.
 
         Raises:
-            InputError: damaged, or of another run.
+            InputError: damaged, of another run, or of other data.
         """
         state = load_checkpoint(self.checkpoint)
         try:
+            _check_samples(state.get("samples"), self._samples(), self.checkpoint)
             _check_resume(state["config"], asdict(self.config), self.checkpoint)
             self.bare.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
+            if state.get("precision"):
+                self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.scores, self.best = dict(state.get("scores", {})), dict(state.get("best", {}))
             return int(state["step"]), float(state["minutes"])
         except InputError:
@@ -226,6 +229,10 @@ class TrainingRun:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:120]
             raise InputError(f"{self.checkpoint}: not a checkpoint of this run ({reason})") from None
+
+    def _samples(self) -> dict[str, Any]:
+        """How many samples the run draws from, as a checkpoint says it: they shape the order of all."""
+        return {"folders": list(self.data.sizes), "held_out": self.data.held_out}
 
     def _agree(self) -> None:
         """Check that all processes go on from the same step.
@@ -267,9 +274,11 @@ class TrainingRun:
             "step": self.step,
             "minutes": self.minutes,
             "config": json.loads(json.dumps(asdict(self.config))),
+            "samples": self._samples(),
             "model": self.bare.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),  # the scale of the loss, where there is one
             "scores": self.scores,
             "best": self.best,
         }
@@ -397,3 +406,17 @@ def _check_resume(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> 
     differing = [key for key in plain if key not in _MAY_CHANGE and before[key] != plain[key]]
     if differing:
         raise InputError(f"{path}: made with other values of {differing}; use another output folder or restore them")
+
+
+def _check_samples(saved: dict[str, Any] | None, found: dict[str, Any], path: Path) -> None:
+    """Refuse to go on with more or fewer samples; where they lie may change. Older checkpoints do not say their number.
+
+    Raises:
+        InputError: numbers differ.
+    """
+    if saved is not None and saved != found:
+        before, now = (f"{x['folders']} to train on and {x['held_out']} held out" for x in (saved, found))
+        raise InputError(
+            f"{path}: made with other data: samples, folder by folder, were {before}, now there are {now}; use another "
+            "output folder or restore them"
+        )

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, OutputError, WeightsError
 from lrhdr.data.generated import CachedSamples
 from lrhdr.data.motion import CachedPairs, PairSample, add_motion, motion_path
@@ -206,6 +207,32 @@ def test_stopped_and_resumed_is_not_stopped(tmp_path: Path, monkeypatch: pytest.
     assert len((tmp_path / "parts" / "log.csv").read_text().splitlines()) == 1 + 4 + 2
     with pytest.raises(InputError, match=r"other values of \['lr'\]"):
         train_interpolator(tiny(cache, tmp_path / "parts", lr=0.1))
+
+
+def test_going_on_with_more_samples_is_refused(tmp_path: Path) -> None:
+    one, two = (write_cache(tmp_path / name / "cache", count=count, size=32) for name, count in (("a", 4), ("b", 5)))
+    train_interpolator(tiny(one, tmp_path / "run", steps=2))
+    with pytest.raises(InputError, match=r"were \[4\], now there are \[5\]"):
+        train_interpolator(tiny(two, tmp_path / "run", steps=2))
+    checkpoint = tmp_path / "run" / "last.pt"
+    older = load_checkpoint(checkpoint)
+    del older["samples"]
+    save_checkpoint(checkpoint, older)
+    train_interpolator(tiny(two, tmp_path / "run", steps=2))  # of a version that did not count them
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (33, "found samples of 33x33 pixels, expected multiples of 4"),
+        (28, "found samples of 28x28 pixels, expected at least 32x32 for the crop"),
+    ],
+)
+def test_samples_of_an_unfit_size_are_refused_before_anything_is_added(tmp_path: Path, size: int, message: str) -> None:
+    cache = write_cache(tmp_path / "cache", count=4, size=size)
+    with pytest.raises(InputError, match=f"cache: {message}"):
+        train_interpolator(tiny(cache, tmp_path / "run"))
+    assert not list(cache.glob("motion-*"))
 
 
 def test_saved_weights_make_an_interpolator_that_learned(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import lightning_fabric
 import pytest
 import torch
+from lightning_fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 
-from lrhdr import training_batches, training_run
+from lrhdr import training, training_batches, training_run
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
 from lrhdr.data.training_data import CacheData
@@ -191,6 +192,54 @@ def test_going_on_with_another_configuration_is_refused(config: TrainConfig):
     with pytest.raises(InputError, match="lr"):
         train(dataclasses.replace(config, lr=5e-4))
     train(dataclasses.replace(config, log_every=3))  # what does not shape the result may change
+
+
+def test_going_on_with_more_or_fewer_samples_is_refused(config: TrainConfig, tmp_path: Path):
+    more = write_cache(tmp_path / "more", count=4)
+    joined = dataclasses.replace(config, extra_data=(str(more),))
+    train(joined)
+    checkpoint = Path(config.output) / "last.pt"
+    with pytest.raises(InputError, match=r"were \[4, 4\] to train on and 2 held out, now there are \[4\] to train on"):
+        train(config)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    moved = dataclasses.replace(joined, data=str(tmp_path / "moved"))
+    train(moved)  # paths may change
+    grown = write_cache(tmp_path / "grown", count=5)
+    with pytest.raises(InputError, match=r"were \[4, 4\] .* now there are \[4, 5\]"):
+        train(dataclasses.replace(moved, extra_data=(str(grown),)))
+    older = load_checkpoint(checkpoint)
+    del older["samples"], older["precision"]
+    save_checkpoint(checkpoint, older)
+    train(dataclasses.replace(moved, extra_data=(str(grown),)))  # of a version that did not count them
+
+
+def test_the_scale_of_the_loss_is_that_of_a_run_that_was_not_stopped(config: TrainConfig, tmp_path: Path, monkeypatch):
+    """With "16-mixed", whose scale grows and shrinks with the gradients: as on a GPU, with the CPU's scaler."""
+
+    def fabric(_config: TrainConfig) -> lightning_fabric.Fabric:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, growth_interval=1000)
+        return lightning_fabric.Fabric(
+            accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", device="cpu", scaler=scaler)
+        )
+
+    monkeypatch.setattr(training, "_build_fabric", fabric)
+    config = dataclasses.replace(config, precision="16-mixed", checkpoint_minutes=0.0, validate_every=0)
+    whole = train(config)
+
+    class Stop(Exception):
+        pass
+
+    def stop(_what: str, done: int, _total: int) -> None:
+        if done == 5:
+            raise Stop
+
+    halves = dataclasses.replace(config, output=str(tmp_path / "halves"))
+    with pytest.raises(Stop):
+        train(halves, progress=stop)
+    resumed = train(halves)
+    scales = [load_checkpoint(path.with_name("last.pt"))["precision"]["scale"] for path in (whole, resumed)]
+    assert scales[0] == scales[1] < 2.0**40
+    assert same(weights(whole), weights(resumed))
 
 
 def test_batches_depend_on_seed_step_and_slot_alone(config: TrainConfig):

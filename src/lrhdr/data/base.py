@@ -128,6 +128,11 @@ class TrainingData(Protocol):
         """How many samples are kept for validation."""
         ...
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many samples may be trained on, folder by folder."""
+        ...
+
     def __len__(self) -> int:
         """How many samples may be trained on."""
         ...

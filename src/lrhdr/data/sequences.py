@@ -138,6 +138,11 @@ class SequenceData:
         """How many clips are kept for validation."""
         return self._clips.held_out
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `TrainingData`."""
+        return (len(self),)
+
     def __len__(self) -> int:
         """How many clips may be trained on."""
         return len(self._clips)

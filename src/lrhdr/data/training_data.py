@@ -48,6 +48,11 @@ class CacheData:
         """Name of the interpolator that the samples were made with."""
         return str(self.samples.manifest.get("config", {}).get("interpolator", "dis"))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `TrainingData`."""
+        return (len(self),)
+
     def __len__(self) -> int:
         """How many samples may be trained on."""
         return len(self.samples) - self.held_out
@@ -108,6 +113,11 @@ class JoinedData:
     def held_out(self) -> int:
         """How many samples are for validation."""
         return self._parts[0].held_out
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `TrainingData`."""
+        return tuple(size for part in self._parts for size in part.sizes)
 
     def __len__(self) -> int:
         """How many samples may be trained on."""

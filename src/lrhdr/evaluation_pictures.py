@@ -2,8 +2,11 @@
 
 `WorstFrames` is given to `lrhdr.evaluation.evaluate` as `keep`. It remembers, for each set, alternation and method, the
 frame with the lowest PSNR_T of each of the worst clips, already drawn small, so that memory does not grow with the
-footage. `write_sheets` makes one PNG per method: per frame the input, the result, the truth, the error in T on a fixed
-scale, the vote, the oracle's choice among the same candidates, and how many candidates share each pixel.
+footage. `lrhdr evaluate` gives it to a second evaluation, of the frames that `evaluation_drawing.worst_frames` chose
+from finished scores: those of all methods at once, among which each method's own are found here.
+
+`write_sheets` makes one PNG per method: per frame the input, the result, the truth, the error in T on a fixed scale,
+the vote, the oracle's choice among the same candidates, and how many candidates share each pixel.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "lrhdr"
+HOUSE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 # module -> (floor, modules of its own floor that it may import); packages' __init__ count as their package
 ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -91,9 +93,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "interpolate.flow",
             "interpolate.guided",
             "interpolate.polish",
-            "interpolate.sampling",
             "nn.fingerprint",
-            "nn.precision",
         ),
     ),
     "interpolate.stored": (
@@ -256,10 +256,10 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "sdr": (4, ()),
     "exr_clips": (4, ()),
     "stills": (4, ("exr_clips", "sdr")),
-    "videos": (4, ("delivery", "sdr")),
+    "videos": (4, ("progress", "sdr")),
     "run_options": (4, ("backends", "pipeline")),
-    "encode_runs": (4, ("delivery", "exr_clips", "run_options", "run_videos")),
-    "run_videos": (4, ("delivery", "run_options", "videos")),
+    "encode_runs": (4, ("exr_clips", "progress", "run_options", "run_videos")),
+    "run_videos": (4, ("progress", "run_options", "videos")),
     "viewer": (4, ()),
     "viewer.packing": (4, ()),
     "viewer.sampling": (4, ()),
@@ -268,7 +268,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "viewer.page": (4, ()),
     "viewer.sequence": (4, ("aov", "clip_setup", "sidecar", "viewer.manifest", "viewer.packing")),
     "viewer.server": (4, ("viewer.page", "viewer.sequence")),
-    "viewer.workbench": (4, ("inspection", "run_options", "runs")),
+    "viewer.workbench": (4, ("inspection", "progress", "run_options", "runs")),
     "viewer.app": (4, ("pipeline", "viewer.sequence", "viewer.server", "viewer.workbench")),
     "viewer.compare": (
         4,
@@ -295,6 +295,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
             "inspection",
             "parts",
             "pipeline",
+            "progress",
             "report",
             "run_options",
             "run_videos",
@@ -314,15 +315,15 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "batch_ray": (4, ("batch_tasks", "batch_workers")),
     "batch": (
         4,
-        ("batch_manifest", "batch_tasks", "batch_workers", "delivery", "ledger", "run_options", "shards"),
+        ("batch_manifest", "batch_tasks", "batch_workers", "ledger", "progress", "run_options", "shards"),
     ),
     "sidecar": (4, ()),
-    "analysis": (4, ()),
-    "inspection": (4, ("analysis",)),
-    "clip_setup": (4, ("analysis", "delivery", "inspection", "run_options", "sidecar")),
+    "analysis": (4, ("progress",)),
+    "inspection": (4, ("analysis", "progress")),
+    "clip_setup": (4, ("analysis", "delivery", "inspection", "progress", "run_options", "sidecar")),
     "parts": (4, ("clip_setup", "pipeline")),
     "calibration_runs": (4, ("clip_setup",)),
-    "demo": (4, ("delivery", "run_options", "runs")),
+    "demo": (4, ("progress", "run_options", "runs")),
     "cost": (4, ()),
     "checkpoint": (4, ()),
     "training_config": (4, ()),
@@ -337,7 +338,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...]]] = {
     "scores": (4, ()),
     "predictions": (4, ()),
     "takes": (4, ()),
-    "bench_files": (4, ()),
+    "bench_files": (4, ("progress",)),
     "comparison": (4, ("scores",)),
     "score_tables": (4, ("scores",)),
     "evaluation_pictures": (4, ("report", "scores", "scoring")),
@@ -453,3 +454,17 @@ def test_imports_only_what_its_floor_allows(name: str) -> None:
 
 def test_rows_name_only_files_that_exist() -> None:
     assert set(ROWS) <= set(modules())
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_a_row_allows_only_what_its_file_imports(name: str) -> None:
+    floor, beside = ROWS[name]
+    assert {other for other in beside if ROWS[other][0] != floor} == set(), f"{name}: no row is needed for lower floors"
+    assert set(beside) - imports(modules()[name]) == set(), f"{name}: allowed but not imported"
+
+
+def test_the_map_of_the_house_names_every_room() -> None:
+    text = HOUSE.read_text(encoding="utf-8")
+    rooms = {word.rstrip("/") for word in re.findall(r"`([a-z_0-9/]+)`", text)}
+    files = {name for name in modules() if "." not in name and not name.startswith("_")}
+    assert files - rooms == set(), "docs/architecture.md names every file of src/lrhdr"

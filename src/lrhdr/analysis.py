@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,9 +20,8 @@ from lrhdr.brightness import NOTHING, Comparison, Sketch, compare, sketch, tilt
 from lrhdr.checks import InputError
 from lrhdr.io.sources import FrameSource
 from lrhdr.levels import Exposed, Levels, estimate_levels
+from lrhdr.progress import Progress
 from lrhdr.response import ResponseCurve
-
-Progress = Callable[[str, int, int], None]
 
 THIN_ROWS = 360
 """Frames are thinned out to no fewer than so many rows (columns, if fewer). Chosen by us: two pixels to a cell."""

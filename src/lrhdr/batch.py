@@ -22,11 +22,11 @@ from lrhdr.batch_manifest import FILES, BatchClip
 from lrhdr.batch_tasks import JOIN, PREPARE, SHARD, Done, Failure, Task
 from lrhdr.batch_workers import Engine, Event
 from lrhdr.checks import InputError
-from lrhdr.delivery import Progress
 from lrhdr.io.atomic import make_folder
 from lrhdr.io.metadata import EXPOSURES_FILE
 from lrhdr.io.sources import input_files, open_frames
 from lrhdr.ledger import Ledger
+from lrhdr.progress import Notify, Progress
 from lrhdr.run_options import parse_range
 from lrhdr.shards import WHOLE_CLIP, check_size, remaining
 
@@ -187,7 +187,7 @@ def run_batch(
     overwrite: bool = False,
     prepare_only: bool = False,
     progress: Progress | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> BatchResult:
     """Do a batch, or what is left of it.
 
@@ -237,7 +237,7 @@ class _Batch:
         overwrite: bool,
         prepare_only: bool,
         progress: Progress | None,
-        notify: Callable[[str], None] | None,
+        notify: Notify | None,
     ) -> None:
         self._states = {state.clip.name: state for state in states}
         self._ledger, self._retries, self._prepare_only = ledger, retries, prepare_only

@@ -14,7 +14,7 @@ against the exact truth. Each `bench-Nexp` is also a data set for `lrhdr evaluat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from lrhdr.checks import InputError
 from lrhdr.data.bench import BENCH_FRAMES, BENCH_SEED, BENCH_SIZE, BENCH_VERSION, BenchClip, bench_clips, content_hash
 from lrhdr.io.atomic import make_folder, output_error, write_bytes
 from lrhdr.io.images import write_exr, write_png
-
-Progress = Callable[[str, int, int], None]
+from lrhdr.progress import Progress
 
 DEFINITION = "bench.json"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from lrhdr.alternation import Alternation
-from lrhdr.analysis import Analysis, Progress, analyse
+from lrhdr.analysis import Analysis, analyse
 from lrhdr.checks import InputError
 from lrhdr.delivery import ClipFiles
 from lrhdr.exposure import ExposureSchedule
@@ -36,11 +36,10 @@ from lrhdr.io.images import FRAME_SUFFIXES
 from lrhdr.io.raw import RAW_SUFFIXES
 from lrhdr.io.recoded import RecodedSource
 from lrhdr.io.sources import FrameSource, input_files
+from lrhdr.progress import Notify, Progress
 from lrhdr.response import NAMED_CURVES, ResponseCurve
 from lrhdr.run_options import RunOptions, file_stem, find_schedule, parse_range
 from lrhdr.sidecar import NOT_INSPECTED, ClipFacts, clip_facts, read_sidecar, write_sidecar
-
-Notify = Callable[[str], None]
 
 FIRST_FRAME = "first_frame_sha256"
 """Where a run's record keeps the digest of the first frame."""

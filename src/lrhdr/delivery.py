@@ -37,9 +37,6 @@ INTEROP_IDS = {
 }
 """Names of the Color Interop Forum for the delivery spaces, which OpenEXR 3.4 and OpenImageIO 3.1 know."""
 
-Progress = Callable[[str, int, int], None]
-"""(what is being done, steps done, steps in all)."""
-
 _QUEUED = 3  # frames that wait to be written, at most
 
 

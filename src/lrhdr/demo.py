@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from lrhdr.checks import InputError
-from lrhdr.delivery import Progress
 from lrhdr.io.images import read_exr
 from lrhdr.io.sources import open_frames
 from lrhdr.metrics.psnr import psnr_mu
+from lrhdr.progress import Progress
 from lrhdr.run_options import RunOptions, find_schedule
 from lrhdr.runs import RunResult, build_reconstructor, run
 from lrhdr.runs import summary as run_summary

@@ -11,13 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from lrhdr.checks import InputError
-from lrhdr.delivery import Progress
 from lrhdr.exr_clips import exr_files, read_facts
 from lrhdr.io.encoder import Sound, Timing
 from lrhdr.io.hdr_writer import HdrCoding
 from lrhdr.io.images import read_info
 from lrhdr.io.looks import load_look
 from lrhdr.io.sources import open_frames
+from lrhdr.progress import Progress
 from lrhdr.run_options import clip_rate, parse_rate
 from lrhdr.run_videos import DEFAULT_FPS, RunVideos, VideoPlan, check_plan, check_uses
 

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from lrhdr.alternation import Alternation, Break
-from lrhdr.analysis import Analysis, Progress, analyse
+from lrhdr.analysis import Analysis, analyse
 from lrhdr.checks import InputError
 from lrhdr.chroma import has_coarse_colour
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.curves import load_curve
 from lrhdr.io.sources import FrameSource, ImageSequence, VideoFile, open_frames
 from lrhdr.log_curves import LOG_CURVES
+from lrhdr.progress import Progress
 from lrhdr.response import CODES, NAMED_CURVES, ResponseCurve, curve_from_samples
 from lrhdr.transfer import linearise
 

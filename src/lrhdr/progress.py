@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, steps done, and steps in all."""
+
+Notify = Callable[[str], None]
+"""Called with each line that a person should read."""
 
 LINE_SECONDS = 10.0
 """Seconds between plain lines."""
@@ -85,14 +92,15 @@ class _Bar:
 
     def __init__(self, stream: TextIO, what: str, unit: str, total: int, done: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
 
         columns = (
             TextColumn(what),
             BarColumn(),
             TextColumn("{task.completed}/{task.total} " + unit + "{task.fields[rate]}"),
         )
-        self._progress = Progress(*columns, console=Console(file=stream))
+        self._progress = Bars(*columns, console=Console(file=stream))
         self._task = self._progress.add_task(what, total=total, completed=done, rate="")
         self._progress.start()
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from lrhdr.checks import InputError
 from lrhdr.colour import COLORSPACES
-from lrhdr.delivery import Progress
 from lrhdr.display_light import DisplayMap
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.io.encoder import Sound, Timing, check_container
 from lrhdr.io.hdr_writer import ENCODERS, HdrCoding, check_size
 from lrhdr.io.looks import Look, load_look
 from lrhdr.io.sources import FrameSource
+from lrhdr.progress import Progress
 from lrhdr.run_options import RunOptions, clip_rate
 from lrhdr.videos import FrameClip, HdrVideo, write_hdr10, write_hlg, write_preview
 

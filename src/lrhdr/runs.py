@@ -28,7 +28,7 @@ from lrhdr.baselines import BASELINES
 from lrhdr.checks import InputError, WeightsError
 from lrhdr.clip_setup import FIRST_FRAME, check_places, first_frame_digest, prepare_clip
 from lrhdr.colour import CHROMATICITIES, to_rec709
-from lrhdr.delivery import ClipFiles, FrameStyle, Progress, frame_writer, open_folder
+from lrhdr.delivery import ClipFiles, FrameStyle, frame_writer, open_folder
 from lrhdr.exposure import ExposureSchedule
 from lrhdr.inspection import sign_of_codec
 from lrhdr.io.atomic import clear_stale, make_parent
@@ -38,6 +38,7 @@ from lrhdr.io.tags import read_timecode
 from lrhdr.parts import parts_exposure, reconstruct_parts
 from lrhdr.pictures import stops_label
 from lrhdr.pipeline import DEFAULT_INTERPOLATOR, NETWORK, HdrFrame, Method, Reconstructor
+from lrhdr.progress import Notify, Progress
 from lrhdr.report import contact_sheet
 from lrhdr.run_options import RunOptions, clip_rate, file_stem, parse_range
 from lrhdr.run_videos import RunVideos, check_light, plan_videos, silence, video_lines
@@ -80,7 +81,7 @@ def run(
     output: str,
     options: RunOptions,
     progress: Progress | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> RunResult:
     """Reconstruct a folder of frames or a video file into a folder of EXR files.
 
@@ -289,7 +290,7 @@ def build_reconstructor(
     keep_maps: bool | set[int] = False,
     size: tuple[int, int] | None = None,
     recorded: str = "",
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> tuple[Reconstructor, str, str]:
     """The reconstructor that the options ask for.
 

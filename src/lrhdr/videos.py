@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrhdr._version import __version__
-from lrhdr.delivery import Progress
 from lrhdr.display_light import HLG_PEAK, DisplayMap, hlg_signal, pq_signal
 from lrhdr.io.atomic import make_parent
 from lrhdr.io.encoder import Sound, Timing
@@ -31,6 +30,7 @@ from lrhdr.io.looks import Look
 from lrhdr.io.tags import read_comment
 from lrhdr.io.video_writer import VideoWriter
 from lrhdr.pictures import preview_exposure
+from lrhdr.progress import Progress
 from lrhdr.sdr import SdrView
 
 PREVIEW_SAMPLES = 8

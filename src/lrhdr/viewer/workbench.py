@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lrhdr.inspection import inspect
 from lrhdr.io.atomic import output_error
 from lrhdr.io.images import FRAME_SUFFIXES
 from lrhdr.io.sources import open_frames
+from lrhdr.progress import Progress
 from lrhdr.run_options import RunOptions
 from lrhdr.runs import run
 
@@ -90,7 +91,7 @@ class Workbench:
         count: int = 8,
         method: str = "lrhdr",
         weights: str | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Reconstructed:
         """Reconstruct a few frames of the clip.
 

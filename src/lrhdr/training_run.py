@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lrhdr.checkpoint import load_checkpoint, save_checkpoint
 from lrhdr.checks import InputError, LrhdrError
-from lrhdr.data.base import Sample
+from lrhdr.data.base import Sample, TrainingData
 from lrhdr.data.sequences import SequenceConfig
 from lrhdr.data.training_data import open_training_data
 from lrhdr.interpolate import complete_window, get_interpolator
@@ -160,6 +160,28 @@ def _widened(small: LRHDR, large: LRHDR) -> dict[str, Tensor]:
     return made
 
 
+def open_data(config: TrainConfig, *, aligned: bool) -> TrainingData:
+    """What a run draws from.
+
+    Args:
+        config: the run.
+        aligned: with the neighbours aligned to the reference.
+
+    Raises:
+        InputError: a folder is missing, is no training data, or does not fit the run or the other folders.
+    """
+    sequences = SequenceConfig(
+        n_exposures=config.model_config().n_exposures,
+        synthesis=config.synthesis,
+        interpolator=config.interpolator,
+        interpolate=config.interpolate == "loader",
+        aligned=aligned,
+        cache=config.interpolation_cache,
+        seed=config.seed,
+    )
+    return open_training_data((config.data, *config.extra_data), config.validation, sequences)
+
+
 class TrainingRun:
     """A training run: networks, optimiser, data, and how far it is."""
 
@@ -172,16 +194,7 @@ class TrainingRun:
                 f"in {config.accumulate} parts"
             )
         network = config.model_config()
-        sequences = SequenceConfig(
-            n_exposures=network.n_exposures,
-            synthesis=config.synthesis,
-            interpolator=config.interpolator,
-            interpolate=config.interpolate == "loader",
-            aligned=network.aligned,
-            cache=config.interpolation_cache,
-            seed=config.seed,
-        )
-        self.data = open_training_data((config.data, *config.extra_data), config.validation, sequences)
+        self.data = open_data(config, aligned=network.aligned)
         self.config = config = replace(config, steps=steps_in_all(config, len(self.data)))
         self.interpolator = get_interpolator(config.interpolator) if config.interpolate == "device" else None
         self.output = Path(config.output)

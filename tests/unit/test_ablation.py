@@ -92,6 +92,55 @@ def test_ablation_trains_scores_and_goes_on_where_it_was(base: TrainConfig, tmp_
         ablate(dataclasses.replace(base, lr=1e-4), out, rows=["full"], seeds=1)
 
 
+def test_runs_on_other_data_are_not_put_into_one_table(base: TrainConfig, tmp_path: Path):
+    out = tmp_path / "out"
+    ablate(base, out, rows=["full"], seeds=1)
+    (run,) = json.loads((out / "ablation.json").read_text())["runs"]
+    assert [folder["samples"] for folder in run["data"]] == [2]
+    grown = write_cache(tmp_path / "grown", count=5, size=48)
+    seeded = write_cache(tmp_path / "seeded", count=4, size=48)
+    manifest = json.loads((seeded / "manifest.json").read_text())
+    (seeded / "manifest.json").write_text(json.dumps(manifest | {"seed": 7}))
+    for other in (
+        dataclasses.replace(base, data=str(grown)),
+        dataclasses.replace(base, data=str(seeded)),
+        dataclasses.replace(base, extra_data=(str(grown),)),
+    ):
+        with pytest.raises(InputError, match="full-seed0: holds a run on other data; use another output folder"):
+            ablate(other, out, rows=["full"], seeds=1)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    ablate(dataclasses.replace(base, data=str(tmp_path / "moved")), out, rows=["full"], seeds=1)
+    path = out / "runs" / "full-seed0" / "result.json"
+    del run["data"]
+    path.write_text(json.dumps({**run, "config": {**run["config"], "extra_data": []}}))  # of an older version
+    ablate(dataclasses.replace(base, data=str(tmp_path / "moved")), out, rows=["full"], seeds=1)
+
+
+def test_data_that_cannot_be_scored_are_refused_before_anything_is_trained(base: TrainConfig, tmp_path: Path):
+    (tmp_path / "frames").mkdir()
+    small = write_cache(tmp_path / "small", size=36)
+    out = tmp_path / "out"
+    for change, message in (
+        ({"validation": 0}, "validation: expected 1 sample or more to score, found 0"),
+        ({"data": str(small)}, "small: found samples of 32x32 pixels to score, expected at least 39x39"),
+        ({"data": str(tmp_path / "frames")}, "frames: expected a sample cache"),
+        ({"validation": 4}, "found 4 samples, expected more than 4"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ablate(dataclasses.replace(base, **change), out, rows=["full"], seeds=1)
+    assert not out.exists()
+
+
+def test_sides_need_not_be_multiples_of_eight_and_passes_become_steps(base: TrainConfig, tmp_path: Path):
+    odd = write_cache(tmp_path / "odd", count=5, size=50)
+    base = dataclasses.replace(base, data=str(odd), epochs=2, steps=1000)
+    seen: list[tuple[str, int, int]] = []
+    text = ablate(base, tmp_path / "out", rows=["full"], seeds=1, progress=lambda *state: seen.append(state))
+    assert text.startswith("6 steps, batch 1, crop 16")
+    assert seen[0] == ("ablation", 0, 6)
+    assert seen[-1] == ("ablation", 6, 6)
+
+
 def test_further_data_is_aligned_too(base: TrainConfig, tmp_path: Path):
     more = write_cache(tmp_path / "more")
     ablate(dataclasses.replace(base, extra_data=(str(more),)), tmp_path / "out", rows=["flow-candidate"], seeds=1)

@@ -13,6 +13,7 @@ Sample `index` depends on the settings and (seed, index) only, not on the number
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
@@ -283,6 +284,12 @@ class CachedSamples:
             if count_in(file, "aligned") != length:
                 raise InputError(f"{file}: expected {length} samples of aligned neighbours (`lrhdr ablate` adds them)")
         self._open: dict[Path, Any] = {}
+
+    @property
+    def identity(self) -> str:
+        """Digest of what decides what the samples are: seed, settings, and names of the sources."""
+        decisive = [self.manifest.get(key) for key in ("seed", "config", "stills", "videos")]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     def __len__(self) -> int:
         """How many samples."""

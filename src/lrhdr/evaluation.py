@@ -114,7 +114,7 @@ def evaluate(
         InputError: no methods or clips, a clip that is shorter than a period or of which nothing can be scored, a
             network for another number of exposures, predictions that do not fit.
     """
-    todo, alternations = list(clips), [_as_stops(s) for s in stops]
+    todo, alternations = list(clips), list(dict.fromkeys(_as_stops(s) for s in stops))
     outside = dict(predictions or {})
     if not (methods or outside) or not todo or not alternations:
         raise InputError("evaluation: expected at least one method, one clip and one alternation, found none")

@@ -94,7 +94,7 @@ def score(
         pixels_per_degree: of that display.
         frames_per_second: at which it shows clips.
         stops: alternations of made footage: "3" for 0 and 3 EV, "0,2,4" for a period of its own (one word each).
-        interpolator: its name; None for the one that the (first) weights were trained with.
+        interpolator: its name; None for the one that the weights were trained with, all of them.
         bounds: also score the oracles.
         frames: at most this many frames of each clip; None for all.
         seed: of the camera noise.
@@ -147,7 +147,10 @@ def score(
         for count in _counts(todo, alternations):
             if count not in made_for:
                 say(f"no weights for {count} exposures: networks are not scored on those clips")
-    trained_with = next((r.interpolator for r in records.values()), DEFAULT_INTERPOLATOR)
+    trained_with = {r.interpolator for r in records.values()} or {DEFAULT_INTERPOLATOR}
+    if interpolator is None and len(trained_with) > 1:
+        pairs = ", ".join(f"{name} with {record.interpolator}" for name, record in records.items())
+        raise InputError(f"interpolator: expected one for all methods, found weights that were trained {pairs}")
     folder = Path(output)
     make_folder(folder)
     if threads is not None:
@@ -161,7 +164,7 @@ def score(
         "metrics": _words(metrics),
         "composite": None if composite is None else COMPOSITES[composite],
         "stops": alternations,
-        "interpolator": interpolator or trained_with,
+        "interpolator": interpolator or trained_with.pop(),
         "bounds": bounds,
         "frames": frames,
         "seed": seed,

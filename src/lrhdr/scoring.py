@@ -241,9 +241,13 @@ def _solve(
 
 
 def _moved(motion: tuple[Tensor, Tensor], protocol: Protocol, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The motion between two frames, cropped like them."""
+    """The motion between two frames, cropped like them; what moves to where the crop begins is not visible."""
     flow, visible = (protocol.cropped(x[None].to(device)) for x in motion)
-    return flow, visible
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, device=device) + flow[:, :1]
+    y = torch.arange(height, device=device)[:, None] + flow[:, 1:]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return flow, visible * inside
 
 
 def _parts(answer: _Solved, hdr: Tensor, target: Tensor, window: Tensor, exposures: Tensor) -> FrameParts:

@@ -157,7 +157,7 @@ def _made(
         schedule=schedule,
         n_frames=len(truth),
         scored=_scored(protocol, clip.group, clip.name, schedule, len(truth), range(len(truth))),
-        names=tuple(f"frame_{i:06d}" for i in range(len(truth))),
+        names=tuple(f"frame_{i:06d}" for i in range(len(clip.hdr))),
         ldr=lambda i: ldr[i],
         truth=lambda i: protocol.normalise(truth[i], clip.group),
         label=clip.name if alone else folder_label(clip.name, stops),

@@ -102,6 +102,45 @@ def test_recorded_footage_is_scored_with_the_weights_for_it(lrhdr: Run, tmp_path
     assert {r["method"] for r in written["means"]} == {"compact-2exp-recorded"}
 
 
+def test_weights_of_two_interpolators_need_one_to_be_named(
+    lrhdr: Run, tiny_weights: Callable[..., Path], tmp_path: Path
+) -> None:
+    common = ("evaluate", "bench", "--clips", "static-clean-*", "--exposures", 2, "--frames", 2, "--methods", "lrhdr")
+    both = (
+        *common,
+        "--no-bounds",
+        "-o",
+        tmp_path / "e",
+        "--weights",
+        tiny_weights(),
+        "compact-2exp",
+        "--metrics",
+        "psnr_t",
+    )
+    result = lrhdr(*both, *FAST[2:])
+    assert result.status == 2
+    assert "trained random-2 with average, compact-2exp with compact" in result.err
+    assert lrhdr(*both, *FAST).status == 0
+
+
+def test_an_alternation_said_twice_is_scored_once_and_other_frames_are_passed_over(lrhdr: Run, tmp_path: Path) -> None:
+    image = np.full((40, 64, 3), 0.2, np.float32) + np.linspace(0.0, 0.5, 64, dtype=np.float32)[None, :, None]
+    (tmp_path / "hdr_val").mkdir()
+    cv2.imwrite(str(tmp_path / "hdr_val" / "ramp.hdr"), image)
+    common = ("evaluate", "--data", tmp_path, "-o", tmp_path / "e", "--metrics", "psnr_t", "--no-bounds", *FAST)
+    result = lrhdr(*common, "--methods", "reference", "--stops", 3, "0,3")
+    assert result.status == 0, result.err
+    written = json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    (mean,), count = written["means"], len(written["frames"])
+    assert mean["frames"] == count == len({f["index"] for f in written["frames"]})
+    (clip,) = {f["clip"] for f in written["frames"]}
+    (tmp_path / "mine" / clip).mkdir(parents=True)
+    for index in range(count):
+        write_exr(tmp_path / "mine" / clip / f"frame_{index:06d}.exr", np.zeros((256, 384, 3), np.float32))
+    cut = lrhdr(*common, "--predictions", tmp_path / "mine", "--stops", 3, "--frames", 3)
+    assert cut.status == 0, cut.err
+
+
 def test_recorded_clips_are_not_recorded_again(lrhdr: Run, data: Path, tmp_path: Path) -> None:
     result = lrhdr("evaluate", data, "-o", tmp_path / "e", "--method", "completion", "--recording", "h264", *FAST)
     assert result.status != 0

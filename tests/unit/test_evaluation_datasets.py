@@ -18,11 +18,15 @@ from lrhdr.data.realhdrv import load_realhdrv
 from lrhdr.evaluation import evaluate
 from lrhdr.evaluation_drawing import worst_frames
 from lrhdr.evaluation_sources import Source, find_source, select
+from lrhdr.judges import ClipJudges, choose_metrics
 from lrhdr.metrics import psnr, psnr_mu
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.pipeline import Reconstructor
+from lrhdr.protocols import Display, Protocol
 from lrhdr.score_tables import frame_list, markdown
 from lrhdr.scores import Evaluation
+from lrhdr.scoring import _moved
+from lrhdr.tonemap import mu_law_inverse
 
 REFERENCE = {"reference": BASELINES["reference"]}
 FAST = {"interpolator": "average", "metrics": ("psnr_t", "psnr_l", "flicker")}
@@ -228,6 +232,21 @@ def test_bench_clips_have_their_own_exposures_camera_and_motion():
     )
     assert {r.stops for r in result.frames} == {(0.0, 3.0), (0.0, 2.0, 4.0)}
     assert all(0.0 < c.metrics["warped_error"] < 0.5 for c in result.clips)
+
+
+@pytest.mark.parametrize("crop", [0, 8])
+def test_an_error_that_moves_with_its_object_is_no_warped_error(crop):
+    torch.manual_seed(0)
+    scene, error = torch.rand(1, 3, 48, 112) * 0.5, torch.rand(1, 3, 48, 112) * 0.1
+    flow, visible = torch.zeros(2, 48, 72), torch.zeros(1, 48, 72)
+    flow[0], visible[..., :-6] = 6.0, 1.0
+    protocol, judges = Protocol("mine", crop=crop), ClipJudges(choose_metrics(["warped_error"]), Display())
+    for index in range(3):
+        part = (..., slice(20 - 6 * index, 92 - 6 * index))
+        truth, hdr = mu_law_inverse(scene[part]), mu_law_inverse(scene[part] + error[part])
+        motion = None if index == 0 else _moved((flow, visible), protocol, torch.device("cpu"))
+        judges.add(index, protocol.cropped(hdr), protocol.cropped(truth), motion)
+    assert judges.result()["warped_error"] < 1e-6
 
 
 def test_sources(tmp_path):

@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,30 +184,32 @@ def _one_thread() -> None:
 
 def _run_all(jobs: list[_Job], workers: int, progress: Progress | None) -> list[dict[str, Any]]:
     total = sum(job.steps for job in jobs)
-
-    def advance() -> None:
-        _tell(progress, "ablation", sum(_steps_done(job) for job in jobs), total)
-
-    advance()
+    steps = [_steps_done(job) for job in jobs]
+    _tell(progress, "ablation", sum(steps), total)
     if workers == 1:
+
+        def advance(number: int, _what: str, done: int, _total: int) -> None:
+            steps[number] = done
+            _tell(progress, "ablation", sum(steps), total)
+
         results = []
-        for job in jobs:
-            results.append(_run(job, advance))
-            advance()
+        for number, job in enumerate(jobs):
+            results.append(_run(job, partial(advance, number)))
+            advance(number, "", job.steps, job.steps)
         return results
     with process_pool(workers, _one_thread) as pool:
         futures = [pool.submit(_run, job) for job in jobs]
         pending: set[Future[dict[str, Any]]] = set(futures)
         while pending:
             done, pending = wait(pending, timeout=2.0, return_when=FIRST_COMPLETED)
-            advance()
+            _tell(progress, "ablation", sum(map(_steps_done, jobs)), total)
             for future in done:
                 future.result()  # an error ends the ablation at once
     return [future.result() for future in futures]
 
 
 def _steps_done(job: _Job) -> int:
-    """How far a run is, from its log."""
+    """How far a run is, from its log: of one that was stopped, or is at work in another process."""
     folder = Path(job.config["output"])
     if (folder / "result.json").is_file():
         return job.steps
@@ -217,7 +220,7 @@ def _steps_done(job: _Job) -> int:
         return 0  # not there yet, or in the middle of a line
 
 
-def _run(job: _Job, advance: Callable[[], None] | None = None) -> dict[str, Any]:
+def _run(job: _Job, advance: Progress | None = None) -> dict[str, Any]:
     """Train one run, score it, and store the result; what is stored already is read."""
     config, external = config_from_dict(job.config, "ablation"), job.external
     folder = Path(config.output)
@@ -230,8 +233,7 @@ def _run(job: _Job, advance: Callable[[], None] | None = None) -> dict[str, Any]
         if result.get("data", job.data) != job.data:  # older results do not say
             raise InputError(f"{folder}: holds a run on other data; use another output folder")
     if not result:
-        ticks = (lambda _what, _done, _total: advance()) if advance else None
-        weights = train(config, progress=ticks)
+        weights = train(config, progress=advance)
         model, record = load_pretrained(weights)
         cost = measure_cost(model.config)
         result = {

@@ -92,6 +92,17 @@ def test_ablation_trains_scores_and_goes_on_where_it_was(base: TrainConfig, tmp_
         ablate(dataclasses.replace(base, lr=1e-4), out, rows=["full"], seeds=1)
 
 
+def test_progress_is_told_by_the_run_itself(base: TrainConfig, tmp_path: Path, monkeypatch):
+    """Every step counts, whatever is logged, and logs are looked at once."""
+    looked, seen = [], []
+    look = ablation._steps_done
+    monkeypatch.setattr(ablation, "_steps_done", lambda job: looked.append(job) or look(job))
+    sparse = dataclasses.replace(base, steps=3, log_every=100)
+    ablate(sparse, tmp_path / "out", rows=["full"], seeds=2, progress=lambda *state: seen.append(state))
+    assert list(dict.fromkeys(seen)) == [("ablation", done, 6) for done in range(7)]
+    assert len(looked) == 2
+
+
 def test_runs_on_other_data_are_not_put_into_one_table(base: TrainConfig, tmp_path: Path):
     out = tmp_path / "out"
     ablate(base, out, rows=["full"], seeds=1)

@@ -98,10 +98,12 @@ class Evaluation:
     clips: list[ClipRecord] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; infinite PSNR as the string "inf". Metrics stand beside the other values."""
+        """What was measured as plain values, for JSON; infinite PSNR as the string "inf".
+
+        Metrics stand beside the other values. `means` follow from the rest and are not among them.
+        """
         return {
             "settings": self.settings,
-            "means": self.means(),
             "frames": [_flat(r, _FRAME_KEYS) for r in self.frames],
             "clips": [_flat(r, _CLIP_KEYS) for r in self.clips],
         }
@@ -131,12 +133,13 @@ class Evaluation:
             raise InputError(f"{name}: expected the JSON of lrhdr evaluate, found something else ({error})") from error
 
     def write_json(self, path: Path | str) -> None:
-        """Write everything as JSON, whole or not at all.
+        """Write everything, and its means, as JSON, whole or not at all.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        write_bytes(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
+        values = {"settings": self.settings, "means": self.means(), **self.to_dict()}
+        write_bytes(path, (json.dumps(values, indent=1) + "\n").encode())
 
     @classmethod
     def read_json(cls, path: Path | str) -> Evaluation:

@@ -102,6 +102,8 @@ def test_table_and_json(scored, tmp_path):
     path = tmp_path / "scores.json"
     result.write_json(path)
     read = json.loads(path.read_text())
+    assert list(read) == ["settings", "means", "frames", "clips"]
+    assert read["means"] == result.means()
     assert read["settings"]["seed"] == 5
     assert read["settings"]["interpolator"] == "average"
     assert read["settings"]["camera"]["bit_depth"] == 8

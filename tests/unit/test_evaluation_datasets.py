@@ -176,6 +176,7 @@ def test_an_unfinished_evaluation_goes_on(tmp_path):
     saved = []
     whole = evaluate(REFERENCE, clips, after_take=lambda r: saved.append(json.dumps(r.to_dict())), **FAST)
     assert len(saved) == 3
+    assert set(json.loads(saved[0])) == {"settings", "frames", "clips"}  # no means: not after every clip
     (tmp_path / "a" / "frame_000.tif").unlink()  # not looked at again
     rest = evaluate(REFERENCE, clips, done=Evaluation.from_dict(json.loads(saved[0])), **FAST)
     assert [(r.clip, r.index, r.metrics) for r in rest.frames] == [(r.clip, r.index, r.metrics) for r in whole.frames]

@@ -35,6 +35,7 @@ from lrhdr.shards import WHOLE_CLIP
 
 MANIFESTS = (".csv", ".json", ".jsonl", ".toml")
 _PATTERN = re.compile(r"%\d*d|[#@]+")
+_EXPOSURES = {"exposures", "stops"}
 _OPTIONS = {field.name for field in fields(RunOptions)} - {"name", "overwrite"}
 _SWITCH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 FILES = ("crf", "sidecar", "weights", "look")
@@ -169,7 +170,13 @@ def _with_defaults(found: dict[str, Any], key: str) -> list[tuple[int, Any]]:
     defaults = found.get("defaults", {})
     if unknown or not isinstance(defaults, dict):
         raise ValueError(f"expected {key!r} and 'defaults', found {', '.join(unknown) or 'other defaults'}")
-    return [(n, {**defaults, **row} if isinstance(row, dict) else row) for n, row in _numbered(found.get(key, []))]
+    return [(n, _over(defaults, row) if isinstance(row, dict) else row) for n, row in _numbered(found.get(key, []))]
+
+
+def _over(defaults: Mapping[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """A row with the defaults of what it does not say; `exposures` or `stops` in it replaces either."""
+    said = row.keys() | (_EXPOSURES if row.keys() & _EXPOSURES else set())
+    return {**{key: value for key, value in defaults.items() if key not in said}, **row}
 
 
 def _numbered(rows: Any) -> list[tuple[int, Any]]:
@@ -190,7 +197,7 @@ def _clip(row: Mapping[str, Any], where: str, base: Path, output: str, defaults:
     stem = place.name if place.is_dir() else _PATTERN.sub("", place.stem).rstrip("._- ") or place.parent.name
     name = file_stem(str(values.pop("name", None) or stem))
     typed = {key: _typed(key, value, where) for key, value in values.items()}
-    if typed.keys() & {"exposures", "stops"}:  # one of them in a row replaces either among the defaults
+    if typed.keys() & _EXPOSURES:  # one of them in a row replaces either among the defaults
         typed = {"exposures": None, "stops": None, **typed}
     try:
         options = replace(defaults, **typed, name=name, overwrite=False)
@@ -229,8 +236,8 @@ def _typed(key: str, value: Any, where: str) -> Any:
         if kind is str:
             if isinstance(value, list):  # stops = [0, 3]
                 return ",".join(str(v) for v in value)
-            if key == "report" and isinstance(value, bool):
-                return "" if value else None
+            if key == "report" and str(value).lower() in _SWITCH:
+                return "" if _SWITCH[str(value).lower()] else None
             if isinstance(value, str | int | float) and not isinstance(value, bool):
                 return str(value)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,10 +128,13 @@ def load_pretrained(name_or_path: str | os.PathLike[str] = "compact-2exp") -> tu
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     try:
         config = LRHDRConfig.from_dict(record.config)
-        with skeleton(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that nothing is copied
+        with skeleton():
             # Names and shapes only: a record that does not fit its file must not decide how much memory is taken.
-            LRHDR(config).load_state_dict(state, strict=True)
+            wanted = LRHDR(config).state_dict()
+        names = wanted.keys() | state.keys()
+        odd = sorted(n for n in names if n not in wanted or n not in state or wanted[n].shape != state[n].shape)
+        if odd:
+            raise WeightsError(f"{path}: tensors do not fit the record's configuration: {', '.join(odd[:3])}")
         model = LRHDR(config)
         model.load_state_dict(state, strict=True)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:

@@ -107,6 +107,16 @@ def test_wrong_exposures_are_a_warning(lrhdr: Run, write_clip: Write, tmp_path: 
     assert notes(unseen) == []
 
 
+def test_exposures_that_the_pixels_do_not_confirm_are_a_warning(lrhdr: Run, tmp_path: Path) -> None:
+    exposures = [(1.0, 4.0, 16.0)[i % 3] for i in range(14) if i not in (4, 9)]  # two lost frames
+    clip = write_frames(tmp_path / "clip", exposures)
+    result = lrhdr("reconstruct", clip, "-o", tmp_path / "a", "--stops", "0,2,4", *CHEAP)
+    assert result.status == 0
+    assert [note for note in notes(result) if "the pixels do not confirm the exposures: a period of 3 fits only" in note]
+    few = write_frames(tmp_path / "few", exposures[:3])
+    assert notes(lrhdr("reconstruct", few, "-o", tmp_path / "b", "--stops", "0,2,4", *CHEAP)) == []
+
+
 def test_start_belongs_to_exposures_that_are_typed(lrhdr: Run, write_clip: Write, tmp_path: Path) -> None:
     result = lrhdr("reconstruct", write_clip(count=6, stops_file=False), "-o", tmp_path / "o", "--start", "long")
     assert result.status == 2

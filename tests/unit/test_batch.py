@@ -57,8 +57,8 @@ def pretend(task: Task) -> Done:
         if task.clip.options.aov:
             task.clip.files.layers_path(i).parent.mkdir(exist_ok=True)
             task.clip.files.layers_path(i).write_bytes(b"layers")
-    for place in (task.clip.options.hdr10,) if task.kind == JOIN else ():
-        Path(str(place)).write_bytes(b"")
+    if task.kind == JOIN and task.clip.options.hdr10:
+        Path(task.clip.options.hdr10).write_bytes(b"")
     return Done(written=len(task.part), seconds=0.1)
 
 

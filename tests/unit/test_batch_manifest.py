@@ -61,6 +61,19 @@ def test_options_of_the_command_are_defaults_of_the_rows(tmp_path: Path) -> None
     assert b.options.sheet == str(tmp_path / "sheets" / "b.png")
 
 
+def test_exposures_of_a_row_replace_either_default(tmp_path: Path) -> None:
+    text = '[defaults]\nstops = [0, 3]\n[[clip]]\ninput = "a"\n[[clip]]\ninput = "b"\nexposures = "1/100,1/10"\n'
+    a, b = clips_of(tmp_path, "c.toml", text)
+    assert (a.options.stops, a.options.exposures) == ("0,3", None)
+    assert (b.options.stops, b.options.exposures) == (None, "1/100,1/10")
+
+
+def test_a_report_in_a_table_is_a_switch_or_a_folder(tmp_path: Path) -> None:
+    clips = clips_of(tmp_path, "c.csv", "input,report\na,no\nb,yes\nc,looks\n")
+    out = tmp_path / "out"
+    assert [clip.options.report for clip in clips] == [None, str(out / "b" / "report"), str(out / "c" / "looks")]
+
+
 def test_files_of_a_row_lie_beside_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "curve.csv").write_text("x")
     row = json.dumps([{"input": "a", "crf": "curve.csv", "weights": "compact-2exp", "sidecar": "facts/a.json"}])

@@ -1,4 +1,6 @@
 import json
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def test_every_bundled_file_loads():
         model, record = load_pretrained(name)
         assert record.name == name
         assert sum(p.numel() for p in model.parameters()) > 1000
+
+
+def test_loading_in_threads_leaves_the_warnings_of_the_program_alone():
+    before = list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(load_pretrained, ["compact-2exp"] * 8))
+    assert warnings.filters == before
 
 
 def test_clear_errors(saved: Path, tmp_path: Path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -336,6 +336,18 @@ def _try_audio(source_path: Path, container: str) -> None:
             sink.close()
 
 
+def _without_cut(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets without those that an edit list cuts away, but for the last before a kept one: it primes the decoder."""
+    primers: dict[int, Any] = {}
+    for packet in packets:
+        if packet.is_discard:
+            primers[packet.stream.index] = packet
+            continue
+        if packet.stream.index in primers:
+            yield primers.pop(packet.stream.index)
+        yield packet
+
+
 class _AudioCopy:
     """Copies the audio packets of a file, as far as they are due."""
 
@@ -368,7 +380,7 @@ class _AudioCopy:
         if not self._streams:
             return
         with _reading(self._sound.path):
-            for packet in self._source.demux(list(self._source.streams.audio)):
+            for packet in _without_cut(self._source.demux(list(self._source.streams.audio))):
                 if not packet.size or packet.pts is None:
                     continue
                 seconds = packet.pts * packet.time_base

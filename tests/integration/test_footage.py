@@ -112,7 +112,7 @@ def test_exposures_that_the_pixels_do_not_confirm_are_a_warning(lrhdr: Run, tmp_
     clip = write_frames(tmp_path / "clip", exposures)
     result = lrhdr("reconstruct", clip, "-o", tmp_path / "a", "--stops", "0,2,4", *CHEAP)
     assert result.status == 0
-    assert [note for note in notes(result) if "the pixels do not confirm the exposures: a period of 3 fits only" in note]
+    assert any("the pixels do not confirm the exposures: a period of 3 fits only" in note for note in notes(result))
     few = write_frames(tmp_path / "few", exposures[:3])
     assert notes(lrhdr("reconstruct", few, "-o", tmp_path / "b", "--stops", "0,2,4", *CHEAP)) == []
 

@@ -12,6 +12,7 @@ started again gives the same weights as one that was not. The run's folder:
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -49,6 +50,12 @@ def _build_fabric(config: TrainConfig) -> Fabric:
         strategy=strategy,
         precision=config.precision,  # type: ignore[arg-type]
     )
+
+
+def _leave_processes() -> None:
+    """End the process group; a process that ends with gloo's threads at work aborts now and then."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class _Interrupts:
@@ -103,6 +110,8 @@ def train(
         torch.set_num_threads(config.threads)
     fabric = _build_fabric(config)
     fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_leave_processes)
     first = fabric.global_rank == 0
     say = report if report is not None and first else (lambda _line: None)
     tell = progress if progress is not None and first else (lambda _what, _done, _total: None)
@@ -140,7 +149,7 @@ def train(
                 fabric.barrier()
             if row and log is not None:
                 log.write(row)
-            if run.in_any_process(interrupts.seen) and not last:
+            if not last and run.in_any_process(interrupts.seen):
                 run.save()
                 fabric.barrier()  # torchrun ends all processes as soon as one has ended
                 say(f"stopped at step {run.step}; run the same command again to go on")
@@ -149,6 +158,7 @@ def train(
                 run.save()
                 saved = time.monotonic()
     run.save()
+    fabric.barrier()  # see above
     return run.target
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import lightning_fabric
 import pytest
 import torch
 
@@ -111,6 +112,21 @@ def test_all_processes_stop_when_one_is_told_to(config: TrainConfig, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         train(config)
     assert load_checkpoint(Path(config.output) / "last.pt")["step"] == 4
+
+
+def test_no_process_ends_before_the_state_is_saved(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torchrun ends all others, the one that saves too, when one aborts at its end."""
+    happened: list[str] = []
+    save = training_run.TrainingRun.save
+
+    def noted(run: training_run.TrainingRun) -> None:
+        save(run)
+        happened.append("saved")
+
+    monkeypatch.setattr(training_run.TrainingRun, "save", noted)
+    monkeypatch.setattr(lightning_fabric.Fabric, "barrier", lambda _fabric: happened.append("waited"))
+    train(dataclasses.replace(config, steps=1))
+    assert happened == ["saved", "waited"]
 
 
 SCRIPT = """

@@ -322,8 +322,6 @@ def build_reconstructor(
     else:
         n = schedule.n_exposures
         chosen = options.weights or default_weights(n, recorded=bool(recorded))
-        if notify and not options.weights and chosen.endswith(RECORDED):
-            notify(f"weights {chosen}: {recorded} (--weights says otherwise)")
         try:
             method, record = load_pretrained(chosen)
         except WeightsError as error:
@@ -358,6 +356,8 @@ def build_reconstructor(
         name=name,
     )
     reconstructor.check_schedule(schedule)
+    if notify and recorded and not options.weights and name.endswith(RECORDED):
+        notify(f"weights {name}: {recorded} (--weights says otherwise)")
     return reconstructor, name, digest
 
 

@@ -17,9 +17,9 @@ from lrhdr.io.hdr_writer import HdrCoding
 from lrhdr.io.images import read_info
 from lrhdr.io.looks import load_look
 from lrhdr.io.sources import open_frames
-from lrhdr.progress import Progress
-from lrhdr.run_options import clip_rate, parse_rate
-from lrhdr.run_videos import DEFAULT_FPS, RunVideos, VideoPlan, check_plan, check_uses
+from lrhdr.progress import Notify, Progress
+from lrhdr.run_options import clip_rate
+from lrhdr.run_videos import DEFAULT_FPS, RunVideos, VideoPlan, check_plan, check_uses, from_zero, other_speed
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,19 @@ class EncodeOptions:
     threads: int | None = None
 
 
-def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None = None) -> RunVideos:
+def encode_frames(
+    frames: str,
+    options: EncodeOptions,
+    progress: Progress | None = None,
+    notify: Notify | None = None,
+) -> RunVideos:
     """Make videos of EXR frames.
 
     Args:
         frames: a folder or a pattern of EXR frames.
         options: see `EncodeOptions`.
         progress: called after every step.
+        notify: called with a line on what the videos lack of the source.
 
     Returns:
         What there is.
@@ -85,7 +91,7 @@ def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None
     for file, other in zip(files, facts, strict=True):
         if (other.primaries, other.white_luminance) != (facts[0].primaries, facts[0].white_luminance):
             raise InputError(f"{file}: found other primaries or whiteLuminance than in {files[0].name}, expected one")
-    timing, sound = _timing(options, facts[0].rate, len(files))
+    timing, sound = _timing(options, facts[0].rate, len(files), notify or (lambda _line: None))
     white = facts[0].white_luminance if options.white_luminance is None else options.white_luminance
     codec = options.codec or ("av1" if any(p.suffix.lower() == ".webm" for p in targets) else "hevc")
     preview, hdr10, hlg = (Path(p) if p else None for p in (options.preview, options.hdr10, options.hlg))
@@ -106,15 +112,19 @@ def encode_frames(frames: str, options: EncodeOptions, progress: Progress | None
     return plan.make(files, progress or (lambda _what, _done, _total: None))
 
 
-def _timing(options: EncodeOptions, header_rate: Fraction | None, count: int) -> tuple[Timing, Sound | None]:
+def _timing(
+    options: EncodeOptions, header_rate: Fraction | None, count: int, notify: Notify
+) -> tuple[Timing, Sound | None]:
     if options.source is None:
-        rate = parse_rate(options.fps)
+        rate = clip_rate(options.fps, None)
         return Timing(rate or header_rate or DEFAULT_FPS), None
     source = open_frames(options.source)
     if source.n_frames != count:
         raise InputError(f"{options.source}: found {source.n_frames} frames, expected the {count} of the EXR frames")
     rate = clip_rate(options.fps, source.fps)
-    if rate is not None and rate != source.fps:
+    if options.fps is not None and rate is not None and rate != source.fps:
+        if line := other_speed(options.fps, source, options.audio):
+            notify(line)
         return Timing(rate), None  # another speed: neither its times nor its audio fit
     sound = Sound(source.audio) if options.audio and source.audio is not None else None
-    return Timing(source.fps or header_rate or DEFAULT_FPS, source.times()), sound
+    return from_zero(Timing(source.fps or header_rate or DEFAULT_FPS, source.times()), sound)

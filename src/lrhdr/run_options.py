@@ -174,6 +174,10 @@ def _parse_start(start: str, period: ExposureSchedule) -> int:
         raise InputError(f"start: expected 0 to {period.n_exposures - 1}, 'short' or 'long', found {start!r}") from None
 
 
+_NTSC = tuple(Fraction(1000 * n, 1001) for n in (24, 30, 48, 60, 120))
+"""Rates that people round: 23.976, 29.97, 47.952, 59.94, 119.88."""
+
+
 def parse_range(text: str | None, n_frames: int) -> range:
     """Frame indices of a part of a clip.
 
@@ -217,7 +221,8 @@ def parse_rate(text: str | None) -> Fraction | None:
 def clip_rate(text: str | None, own: Fraction | None) -> Fraction | None:
     """Frames per second of a clip's results: as typed, else the clip's own.
 
-    23.976 and 29.97 are what people call 24000/1001 and 30000/1001: a typed rate within 1/2000 of the clip's own is it.
+    23.976 and 29.97 are what people call 24000/1001 and 30000/1001: a typed rate within 1/2000 of the clip's own is it,
+    and of one of these where the clip has none.
 
     Args:
         text: as `parse_rate` takes it.
@@ -227,9 +232,10 @@ def clip_rate(text: str | None, own: Fraction | None) -> Fraction | None:
         InputError: not a rate above 0.
     """
     typed = parse_rate(text)
-    if typed is None or own is None:
-        return typed or own
-    return own if abs(typed / own - 1) < Fraction(1, 2000) else typed
+    if typed is None:
+        return own
+    known = _NTSC if own is None else (own,)
+    return next((rate for rate in known if abs(typed / rate - 1) < Fraction(1, 2000)), typed)
 
 
 def file_stem(name: str) -> str:

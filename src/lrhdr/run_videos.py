@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lrhdr.checks import InputError
 from lrhdr.colour import COLORSPACES
 from lrhdr.display_light import DisplayMap
 from lrhdr.exposure import ExposureSchedule
-from lrhdr.io.encoder import Sound, Timing, check_container
+from lrhdr.io.encoder import Sound, Timing, check_container, first_sound
 from lrhdr.io.hdr_writer import ENCODERS, HdrCoding, check_size
 from lrhdr.io.looks import Look, load_look
 from lrhdr.io.sources import FrameSource
@@ -22,6 +23,8 @@ from lrhdr.videos import FrameClip, HdrVideo, write_hdr10, write_hlg, write_prev
 
 DEFAULT_FPS = Fraction(24)
 """Frame rate of videos of clips that do not say theirs."""
+
+_JITTER = Fraction(1, 500)  # seconds; a steady rate in Matroska, whose clock counts milliseconds, may vary as much
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,28 @@ def plan_videos(
 
 
 def silence(options: RunOptions, source: FrameSource, plan: VideoPlan) -> str:
-    """A line that says why there is no sound where the input has some and it is wanted; else ""."""
-    if not (options.audio and source.audio is not None and plan.is_silent):
+    """What `other_speed` says of a run's videos; "" where there are none, or they have the input's speed."""
+    if not plan.is_silent or options.fps is None or clip_rate(options.fps, source.fps) == source.fps:
         return ""
-    return f"warning: no sound in the videos: --fps {options.fps} is another speed ({float(source.fps or 0):g} fps)"
+    return other_speed(options.fps, source, options.audio)
+
+
+def other_speed(fps: str, source: FrameSource, audio: bool) -> str:
+    """A line that says what videos at another speed than the input's lack of it; "" for nothing.
+
+    Args:
+        fps: the speed, as typed.
+        source: the input.
+        audio: whether its audio is wanted.
+    """
+    lost = ["sound"] if audio and source.audio is not None else []
+    gaps = [b - a for a, b in pairwise(source.times() or ())]
+    if gaps and max(gaps) - min(gaps) > _JITTER:
+        lost.append("frame times of the input")
+    if not lost:
+        return ""
+    what = " and no ".join(lost)
+    return f"warning: no {what} in the videos: --fps {fps} is another speed ({float(source.fps or 0):g} fps)"
 
 
 def check_plan(plan: VideoPlan, size: tuple[int, int]) -> None:
@@ -203,8 +224,8 @@ def source_timing(options: RunOptions, source: FrameSource, wanted: range) -> tu
     """When the frames of a part of the input are shown, and the audio of that part.
 
     Returns:
-        Times as in the input; those of a part begin with 0. Audio only where the input has some, it is wanted, and the
-        speed is the input's.
+        Times as in the input, but for a clock that starts late (`from_zero`); those of a part begin with 0. Audio only
+        where the input has some, it is wanted, and the speed is the input's.
     """
     rate = clip_rate(options.fps, source.fps) or DEFAULT_FPS
     same_speed = options.fps is None or rate == source.fps
@@ -216,8 +237,27 @@ def source_timing(options: RunOptions, source: FrameSource, wanted: range) -> tu
     sound = None
     if options.audio and same_speed and source.audio is not None:
         sound = Sound(source.audio, start, end)
-    shown = None if times is None else tuple(t - (start or 0) for t in times[first:stop])
-    return Timing(rate, shown), sound
+    if start is None:
+        return from_zero(Timing(rate, None if times is None else times[:stop]), sound)
+    return Timing(rate, None if times is None else tuple(t - start for t in times[first:stop])), sound
+
+
+def from_zero(timing: Timing, sound: Sound | None) -> tuple[Timing, Sound | None]:
+    """A clip's times and audio on a clock that starts with the first of them, if theirs starts later than 0.
+
+    Cameras' transport streams begin at any time, and players would show nothing until then.
+
+    Raises:
+        InputError: the audio cannot be read.
+    """
+    if timing.times is None:
+        return timing, sound
+    heard = first_sound(sound.path) if sound is not None else None
+    start = timing.times[0] if heard is None else min(timing.times[0], heard)
+    if start <= 0:  # before 0 lies what primes an audio decoder
+        return timing, sound
+    timing = replace(timing, times=tuple(t - start for t in timing.times))
+    return timing, sound and replace(sound, start=start)
 
 
 def _coding(options: RunOptions, paths: Sequence[Path | None]) -> HdrCoding:

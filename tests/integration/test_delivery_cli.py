@@ -171,6 +171,46 @@ def test_another_speed_has_no_sound_and_no_audio_means_none(lrhdr: Run, tmp_path
     assert frame_times(tmp_path / "mute.mp4") == frame_times(source)
 
 
+def test_uneven_times_and_sound_that_another_speed_drops_are_said(lrhdr: Run, tmp_path: Path) -> None:
+    source = camera_file(tmp_path / "shot.mov", gaps=True)
+    run = ("reconstruct", source, "-o", tmp_path / "o", "--stops", "0,3", *CHEAP, "--fps", "12")
+    mute = lrhdr(*run, "--preview", tmp_path / "a.mp4", "--no-audio")
+    assert "no frame times of the input in the videos: --fps 12" in mute.err
+    encode = ("encode", tmp_path / "o", "--source", source)
+    result = lrhdr(*encode, "--preview", tmp_path / "b.mp4", "--fps", "12")
+    assert "no sound and no frame times of the input in the videos: --fps 12" in result.err
+    assert "warning" not in lrhdr(*encode, "--preview", tmp_path / "c.mp4").err
+    steady = camera_file(tmp_path / "steady.mov")
+    run = ("reconstruct", steady, "-o", tmp_path / "s", "--stops", "0,3", *CHEAP, "--fps", "12", "--no-audio")
+    assert "in the videos" not in lrhdr(*run, "--preview", tmp_path / "d.mp4").err
+
+
+def test_a_clock_that_starts_late_gives_no_empty_lead_in(lrhdr: Run, tmp_path: Path) -> None:
+    late = tmp_path / "late.mkv"
+    with av.open(str(camera_file(tmp_path / "shot.mov"))) as source, av.open(str(late), "w") as sink:
+        streams = {s.index: sink.add_stream_from_template(s) for s in (*source.streams.video, *source.streams.audio)}
+        for packet in source.demux(*source.streams.video, *source.streams.audio):
+            if packet.dts is None or packet.pts is None or packet.time_base is None:
+                continue
+            shift = round((10 + (packet.stream.type == "video") / 4) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, streams[packet.stream_index]
+            sink.mux(packet)
+    start = packets(late, "audio")[0][0]
+    times = frame_times(late)
+    assert times is not None
+    assert times[0] > start > 9
+    assert lrhdr(
+        "reconstruct", late, "-o", tmp_path / "o", "--stops", "0,3", *CHEAP, "--preview", tmp_path / "a.mkv"
+    ).status == 0  # fmt: skip
+    encode = ("encode", tmp_path / "o", "--source", late, "--preview")
+    assert lrhdr(*encode, tmp_path / "b.mkv").status == 0
+    assert lrhdr(*encode, tmp_path / "c.mkv", "--no-audio").status == 0
+    for name in "ab":
+        assert frame_times(tmp_path / f"{name}.mkv") == tuple(t - start for t in times)
+        assert packets(tmp_path / f"{name}.mkv", "audio") == [(t - start, data) for t, data in packets(late, "audio")]
+    assert frame_times(tmp_path / "c.mkv") == tuple(t - times[0] for t in times)
+
+
 @pytest.mark.parametrize("colorspace", sorted(COLORSPACES))
 def test_exr_headers_and_colours(lrhdr: Run, tmp_path: Path, colorspace: str) -> None:
     source = camera_file(tmp_path / "shot.mov", 3)

@@ -28,5 +28,5 @@ def run(options: argparse.Namespace) -> None:
 
     values = {k: v for k, v in vars(options).items() if k not in ("command", "run", "frames")}
     with ProgressDisplay() as progress:
-        videos = encode_frames(options.frames, EncodeOptions(**values), progress)
+        videos = encode_frames(options.frames, EncodeOptions(**values), progress, progress.say)
     print("\n".join(video_lines(videos)))

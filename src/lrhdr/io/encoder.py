@@ -348,6 +348,23 @@ def _without_cut(packets: Iterable[Any]) -> Iterator[Any]:
         yield packet
 
 
+def first_sound(path: Path) -> Fraction | None:
+    """When the audio of a file begins, in seconds on its clock; None where there is none, or it has no time stamps.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    first: dict[int, Fraction] = {}
+    with _reading(path), av.open(str(path.absolute()), metadata_errors="replace") as source:
+        streams: Any = source.streams.audio
+        for packet in islice(_without_cut(source.demux(*streams)) if streams else (), _TRIED):
+            if packet.size and packet.pts is not None:
+                first.setdefault(packet.stream_index, packet.pts * packet.time_base)
+            if len(first) == len(streams):
+                break
+    return min(first.values(), default=None)
+
+
 class _AudioCopy:
     """Copies the audio packets of a file, as far as they are due."""
 

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
+
+from lrhdr.training_config import TrainConfig
 
 TINY = {
     "accr": {"channels": 4, "context": 4, "mapper_hidden": 4, "decoder_hidden": 4, "decoder_blocks": 1},
@@ -34,3 +37,9 @@ def write_cache(folder: Path, count: int = 6, size: int = 24, bad: bool = False,
     save_file(tensors, folder / "shard-00000.safetensors", metadata={"tags": json.dumps([{}] * count)})
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "shard_size": count}))
     return folder
+
+
+def train_config(folder: Path, count: int = 6, **settings: Any) -> TrainConfig:
+    """A short run on such a cache; both lie in `folder`."""
+    common = {"output": str(folder / "run"), "model": TINY, "batch": 2, "crop": 16, "warmup": 2, "log_every": 1}
+    return TrainConfig(data=str(write_cache(folder / "data", count=count)), **{**common, **settings})

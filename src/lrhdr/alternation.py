@@ -39,6 +39,9 @@ BREAK_COST = 3.2
 TOLERANCE_STOPS = 0.2
 """How far a step may be from the pattern, in stops: three times an exposure error of 5 %. Chosen by us."""
 
+MISFIT = "fits"
+"""In the reason where patterns were looked for in enough steps, and none is certain."""
+
 FITS_FROM = 0.85
 """Share of the steps that must fit for an alternation to be certain. Chosen by us."""
 
@@ -169,9 +172,9 @@ def find_alternation(comparisons: Mapping[int, Sequence[Comparison]]) -> Alterna
         )
         # Fades and lamps change every step by less than an alternation would; what changes by more is a pattern.
         return Alternation(
-            int(swing < LEAST_STOPS), f"{none} fits {count} steps between {n_frames} frames", fit=best.fit
+            int(swing < LEAST_STOPS), f"{none} {MISFIT} {count} steps between {n_frames} frames", fit=best.fit
         )
-    many = f"a period of {best.period} fits only {best.fit:.0%} of {count} steps between {n_frames} frames"
+    many = f"a period of {best.period} {MISFIT} only {best.fit:.0%} of {count} steps between {n_frames} frames"
     return Alternation(0, f"{many} (half of the steps change by {swing:.1f} stops)", fit=best.fit)
 
 

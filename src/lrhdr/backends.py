@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from lrhdr._version import __version__
 from lrhdr.cache import cache_dir
 from lrhdr.checks import InputError
-from lrhdr.export import OPSET, export_onnx, open_session
+from lrhdr.export import OPSET, export_onnx, import_onnxruntime, open_session
 from lrhdr.models import streaming
 from lrhdr.models.lrhdr import LRHDR, LRHDRConfig
 from lrhdr.models.streaming import StreamingLRHDR, supports
@@ -210,7 +210,7 @@ class OnnxMethod:
     def __init__(self, model: LRHDR, threads: int, notify: Notify) -> None:
         self.config: LRHDRConfig = model.config
         self.MULTIPLE = model.MULTIPLE
-        _check_runtime()  # so that what `open_session` refuses below is the file
+        import_onnxruntime()  # so that what `open_session` refuses below is the file
         path = cached_onnx(model)
         session: Any = None
         if path.is_file():
@@ -239,13 +239,6 @@ class OnnxMethod:
         arrays = {name: tensor.float().cpu().numpy() for name, tensor in inputs.items()}
         outputs = [torch.from_numpy(array) for array in self._session.run(names, arrays)]
         return BackendOutput(*outputs) if maps else BackendOutput(outputs[0], None, None)
-
-
-def _check_runtime() -> None:
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        raise InputError("backend onnx: needs the package onnxruntime: pip install 'lrhdr[onnx]'") from None
 
 
 def cached_onnx(model: nn.Module) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lrhdr.alternation import Alternation
+from lrhdr.alternation import MISFIT, Alternation
 from lrhdr.analysis import Analysis, analyse
 from lrhdr.checks import InputError
 from lrhdr.delivery import ClipFiles
@@ -126,7 +126,7 @@ def prepare_clip(
         problem = contradiction(schedule, _alternation(facts))
         if problem is not None:
             say(f"warning: {path}: exposures {problem}")
-    elif origin != "pixels" and fresh and "fits" in facts.reason:  # not where the pixels cannot tell
+    elif origin != "pixels" and fresh and MISFIT in facts.reason:  # not where the pixels cannot tell
         say(f"warning: {path}: the pixels do not confirm the exposures: {facts.reason}")
     if (facts.black, facts.saturation) != (0.0, 1.0) and fresh:
         say(f"black at {facts.black:.3g} and saturation at {facts.saturation:.3g} of the code range, from the pixels")

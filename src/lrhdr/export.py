@@ -173,6 +173,19 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
+def import_onnxruntime() -> Any:
+    """The package onnxruntime.
+
+    Raises:
+        InputError: it is missing.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError("backend onnx: needs the package onnxruntime: pip install 'lrhdr[onnx]'") from None
+    return onnxruntime
+
+
 def open_session(path: Path, threads: int) -> Any:
     """An ONNX Runtime session on the CPU.
 
@@ -183,10 +196,7 @@ def open_session(path: Path, threads: int) -> Any:
     Raises:
         InputError: onnxruntime is missing, or cannot read the file.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError("backend onnx: needs the package onnxruntime: pip install 'lrhdr[onnx]'") from None
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -131,18 +131,18 @@ def load_pretrained(name_or_path: str | os.PathLike[str] = "compact-2exp") -> tu
         with skeleton():
             # Names and shapes only: a record that does not fit its file must not decide how much memory is taken.
             wanted = LRHDR(config).state_dict()
-        names = wanted.keys() | state.keys()
-        odd = sorted(n for n in names if n not in wanted or n not in state or wanted[n].shape != state[n].shape)
-        if odd:
-            raise WeightsError(f"{path}: tensors do not fit the record's configuration: {', '.join(odd[:3])}")
-        model = LRHDR(config)
-        model.load_state_dict(state, strict=True)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise WeightsError(f"{path}: {' '.join(str(error).split())}") from None
     except RuntimeError as error:
         raise WeightsError(
             f"{path}: tensors do not fit the record's configuration: {' '.join(str(error).split())}"
         ) from None
+    names = wanted.keys() | state.keys()
+    odd = sorted(n for n in names if n not in wanted or n not in state or wanted[n].shape != state[n].shape)
+    if odd:
+        raise WeightsError(f"{path}: tensors do not fit the record's configuration: {', '.join(odd[:3])}")
+    model = LRHDR(config)
+    model.load_state_dict(state, strict=True)
     bad = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if bad:
         raise WeightsError(f"{path}: values that are not finite in {bad[:3]}")

@@ -17,7 +17,7 @@ from lrhdr.data.training_data import CacheData
 from lrhdr.training import train
 from lrhdr.training_batches import draw_batch, slots_of
 from lrhdr.training_config import TrainConfig
-from samples import TINY, write_cache
+from samples import TINY, train_config
 
 TOLERANCE = 2e-5
 """Of losses around 1: the two differ in the order of sums alone. Losses are logged with six digits."""
@@ -29,20 +29,8 @@ COLUMNS = ("loss", "recon", "accr", "vote")
 def config(tmp_path: Path) -> TrainConfig:
     # Triplet attention normalises over the samples that each process sees, so it is left out.
     model = {**TINY, "apswf": {"widths": [4, 4, 4, 4], "attention": False}}
-    return TrainConfig(
-        data=str(write_cache(tmp_path / "data", count=12)),
-        output=str(tmp_path / "one"),
-        model=model,
-        steps=8,
-        batch=4,
-        crop=16,
-        warmup=2,
-        validation=2,
-        validate_every=3,
-        log_every=2,
-        ema=0.9,
-        tensorboard=False,
-    )
+    settings = {"output": str(tmp_path / "one"), "model": model, "steps": 8, "batch": 4, "log_every": 2}
+    return train_config(tmp_path, 12, **settings, validation=2, validate_every=3, ema=0.9, tensorboard=False)
 
 
 def curve(folder: Path) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -18,7 +19,7 @@ import torch
 
 from lrhdr.checks import InputError, OutputError
 from lrhdr.display_light import DisplayMap, pq_signal
-from lrhdr.io.encoder import Sound, Timing, check_container
+from lrhdr.io.encoder import Sound, Timing, _without_cut, check_container
 from lrhdr.io.exr import write_exr
 from lrhdr.io.hdr_writer import HdrCoding, HdrVideoWriter, LightLevels, mastering_peak_for, signal_to_planes
 from lrhdr.io.tags import read_comment, read_timecode
@@ -383,3 +384,14 @@ def test_a_missing_frame_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"f\.000002\.exr"):
         write_hdr10(tmp_path / "v.mp4", clip_of(paths), CALM["av1"], None, no_report)
     assert not (tmp_path / "v.mp4").exists()
+
+
+def test_what_an_edit_list_cuts_away_stays_away_but_for_the_last_packet() -> None:
+    def packet(stream: int, at: int, cut: bool) -> SimpleNamespace:
+        return SimpleNamespace(stream=SimpleNamespace(index=stream), at=at, is_discard=cut)
+
+    packets = [packet(stream, at, cut=at < 3 or at == 6) for at in range(7) for stream in (0, 1)]
+    assert [(p.stream.index, p.at) for p in _without_cut(packets)] == [
+        *((0, 2), (0, 3), (1, 2), (1, 3)),
+        *((stream, at) for at in (4, 5) for stream in (0, 1)),
+    ]

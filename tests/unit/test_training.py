@@ -31,25 +31,12 @@ from lrhdr.training_config import TrainConfig, load_config
 from lrhdr.training_log import TrainingLog
 from lrhdr.training_run import learning_rate_factor
 from lrhdr.weights import load_pretrained, load_record
-from samples import TINY, write_cache
+from samples import TINY, train_config, write_cache
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        data=str(write_cache(tmp_path / "data")),
-        output=str(tmp_path / "run"),
-        model=TINY,
-        steps=6,
-        batch=2,
-        crop=16,
-        warmup=2,
-        validation=2,
-        validate_every=3,
-        log_every=1,
-        checkpoint_minutes=60.0,
-        ema=0.9,
-    )
+    return train_config(tmp_path, steps=6, validation=2, validate_every=3, checkpoint_minutes=60.0, ema=0.9)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

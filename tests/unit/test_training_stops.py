@@ -22,24 +22,12 @@ from lrhdr.checks import InputError
 from lrhdr.data.training_data import CacheData
 from lrhdr.training import train
 from lrhdr.training_config import TrainConfig
-from samples import TINY, write_cache
+from samples import TINY, train_config
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        data=str(write_cache(tmp_path / "data")),
-        output=str(tmp_path / "run"),
-        model=TINY,
-        steps=1000,
-        batch=2,
-        crop=16,
-        warmup=2,
-        validation=0,
-        log_every=1,
-        checkpoint_minutes=60.0,
-        tensorboard=False,
-    )
+    return train_config(tmp_path, steps=1000, validation=0, checkpoint_minutes=60.0, tensorboard=False)
 
 
 def test_sigterm_that_reaches_workers_too_ends_the_run_with_its_state_saved(config: TrainConfig) -> None:
